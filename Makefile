@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: MIT
+# Every target installs what it needs first (scripts/setup) and does nothing where that is there already.
+
+# An own SHELL makes make run every line through it, with the PATH exported here.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+export PATH := $(PATH):/usr/local/go/bin
+export CGO_ENABLED := 0
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+MODULE := github.com/domain-route/domain-route
+GENERATED := 'internal/dataplane/*_bpfe[lb].go' 'internal/dataplane/*_bpfe[lb].o'
+BPF_SOURCES = $(wildcard bpf/*.c bpf/*.h)
+SCRIPTS = $(shell grep -lIrsE '^\#!.*[/ ](ba)?sh' scripts .ci vmtest contrib)
+
+# A test that is skipped although this machine has what it needs is a failure. DOMAIN_ROUTE_NO_SKIP=0 allows skips.
+export DOMAIN_ROUTE_NO_SKIP ?= 1
+# The end-to-end tests run this binary.
+export DOMAIN_ROUTE_BIN := $(CURDIR)/bin/domain-route
+
+.PHONY: help
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## build bin/domain-route (needs Go only)
+	go build -trimpath -buildvcs=false -ldflags '-s -w -X $(MODULE)/internal/cli.version=$(VERSION)' -o bin/domain-route ./cmd/domain-route
+
+.PHONY: generate
+generate: ## compile the BPF programs again, for amd64 and arm64 (clang-19)
+	scripts/setup generate
+	go generate ./internal/dataplane
+
+.PHONY: check-generated
+check-generated: generate ## fail if the committed BPF objects are not those of the sources
+	@changed=$$(git diff --name-only -- $(GENERATED); git ls-files --others -- $(GENERATED)); \
+	if [[ -n $$changed ]]; then \
+		printf '%s\n' "$$changed" "check-generated: these do not match bpf/. They are regenerated now; commit them:" \
+			"  git add internal/dataplane && git commit" >&2; \
+		exit 1; \
+	fi
+
+.PHONY: demo
+demo: ## watch connections move: two uplinks in network namespaces, the real commands (root)
+	@scripts/setup demo
+	@$(MAKE) --no-print-directory -s build
+	@go run ./cmd/domain-route-demo -bin bin/domain-route
+
+# -count=1: the results depend on the kernel and its state, which the test cache does not know.
+# -p 1: the end-to-end tests measure times, and fill the machine by themselves.
+.PHONY: test
+test: ## run every test (root); TESTFLAGS='-run NAME' passes on to go test
+	scripts/setup test
+	@$(MAKE) --no-print-directory build
+	go vet ./...
+	go test -count=1 -p 1 -timeout 20m $(TESTFLAGS) ./...
+
+.PHONY: lint
+lint: ## golangci-lint, gofmt, clang-format, shellcheck
+	scripts/setup lint
+	@unformatted=$$(gofmt -l $$(git ls-files --cached --others --exclude-standard -- '*.go')); \
+	if [[ -n $$unformatted ]]; then printf 'not formatted (gofmt -w mends it):\n%s\n' "$$unformatted" >&2; exit 1; fi
+	$(if $(BPF_SOURCES),clang-format-19 --dry-run -Werror $(BPF_SOURCES))
+	shellcheck $(SCRIPTS)
+	scripts/golangci-lint run ./...
+
+.PHONY: bench
+bench: ## measure against no program attached; prints the table (root)
+	@scripts/setup bench
+	@$(MAKE) --no-print-directory -s build
+	go run ./bench
+
+.PHONY: vmtest
+vmtest: ## the end-to-end tests on other kernels, under QEMU
+	scripts/setup vmtest
+	vmtest/run
+
+.PHONY: clean
+clean: ## remove what the build made
+	rm -rf bin
