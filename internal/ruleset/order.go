@@ -1,0 +1,85 @@
+package ruleset
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/binary"
+	"slices"
+
+	"github.com/domain-route/domain-route/internal/pattern"
+)
+
+// kindOrder is the order of the rules of one name.
+var kindOrder = [...]pattern.Kind{pattern.Exact, pattern.Suffix, pattern.Subdomains}
+
+// Rules returns all rules in a stable order: by name, label by label from the right,
+// so that siblings stand together; for one name Exact, Suffix, Subdomains; Default last.
+func (s *Set) Rules() []Rule {
+	out := make([]Rule, 0, s.rules)
+	for p, id := range s.ordered() {
+		out = append(out, Rule{p, s.target(id)})
+	}
+	return out
+}
+
+// ordered yields the rules in the order of Rules.
+func (s *Set) ordered() func(yield func(pattern.Pattern, targetID) bool) {
+	return func(yield func(pattern.Pattern, targetID) bool) {
+		for _, n := range s.sortedNames() {
+			for _, k := range kindOrder {
+				if id := n.at[k]; id != 0 && !yield(pattern.Pattern{Kind: k, Name: n.name}, id) {
+					return
+				}
+			}
+		}
+		if s.def != 0 {
+			yield(pattern.Pattern{Kind: pattern.Default, Name: pattern.Root}, s.def)
+		}
+	}
+}
+
+type namedSlots struct {
+	name pattern.Name
+	at   slots
+}
+
+// sortedNames sorts the names of s by their keys. Sorting small records that carry
+// the first bytes of the key keeps most comparisons out of scattered memory.
+func (s *Set) sortedNames() []namedSlots {
+	type record struct {
+		lead uint64 // bytes 4 to 11 of the key
+		top  uint32 // bytes 0 to 3, mostly "com\0"
+		item uint32 // index into items and ends
+	}
+	items := make([]namedSlots, 0, len(s.names))
+	records := make([]record, 0, len(s.names))
+	ends := make([]int, 1, len(s.names)+1)
+	keys := make([]byte, 0, 24*len(s.names))
+	for name, at := range s.names {
+		begin := len(keys)
+		keys = name.AppendSortKey(keys)
+		var lead [12]byte
+		copy(lead[:], keys[begin:])
+		records = append(records, record{
+			lead: binary.BigEndian.Uint64(lead[4:]),
+			top:  binary.BigEndian.Uint32(lead[:4]),
+			item: uint32(len(items)),
+		})
+		items = append(items, namedSlots{name, at})
+		ends = append(ends, len(keys))
+	}
+	slices.SortFunc(records, func(a, b record) int {
+		if c := cmp.Compare(a.top, b.top); c != 0 {
+			return c
+		}
+		if c := cmp.Compare(a.lead, b.lead); c != 0 {
+			return c
+		}
+		return bytes.Compare(keys[ends[a.item]:ends[a.item+1]], keys[ends[b.item]:ends[b.item+1]])
+	})
+	out := make([]namedSlots, len(records))
+	for i, r := range records {
+		out[i] = items[r.item]
+	}
+	return out
+}
