@@ -59,10 +59,16 @@ test: ## run every test (root); TESTFLAGS='-run NAME' passes on to go test
 lint: ## golangci-lint, gofmt, clang-format, shellcheck
 	scripts/setup lint
 	@unformatted=$$(gofmt -l $$(git ls-files --cached --others --exclude-standard -- '*.go')); \
-	if [[ -n $$unformatted ]]; then printf 'not formatted (gofmt -w mends it):\n%s\n' "$$unformatted" >&2; exit 1; fi
+	if [[ -n $$unformatted ]]; then printf 'not formatted (make format mends it):\n%s\n' "$$unformatted" >&2; exit 1; fi
 	$(if $(BPF_SOURCES),clang-format-19 --dry-run -Werror $(BPF_SOURCES))
 	shellcheck $(SCRIPTS)
 	scripts/golangci-lint run ./...
+
+.PHONY: format
+format: ## rewrite what gofmt and clang-format would complain about
+	scripts/setup lint
+	gofmt -w $$(git ls-files --cached --others --exclude-standard -- '*.go')
+	$(if $(BPF_SOURCES),clang-format-19 -i $(BPF_SOURCES))
 
 .PHONY: bench
 bench: ## measure against no program attached; prints the table (root)
