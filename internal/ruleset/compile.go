@@ -26,12 +26,12 @@ type Compiled struct {
 // Compile hashes the names of s with key. It fails when two names have one hash,
 // which a new key cures, and when a rule other than Default is for the root.
 func (s *Set) Compile(key pattern.HashKey) (Compiled, error) {
-	entries := make([]Entry, 0, len(s.names))
+	entries := make([]Entry, 0, len(s.entries))
 	used := make([]bool, len(s.targets)+1)
-	for n, at := range s.names {
-		e := Entry{Hash: key.Hash(n)}
+	for _, from := range s.entries {
+		e, at := Entry{Hash: key.Hash(from.name)}, from.at
 		if e.Hash == 0 {
-			return Compiled{}, fmt.Errorf("compile rules: %q has rules other than default", n.String())
+			return Compiled{}, fmt.Errorf("compile rules: %q has rules other than default", from.name.String())
 		}
 		apex, sub := at[pattern.Exact], at[pattern.Subdomains]
 		if apex == 0 {
@@ -86,9 +86,9 @@ func (s *Set) number(used []bool) (numbers []uint32, targets []Target) {
 // collision names the names that share a hash.
 func (s *Set) collision(key pattern.HashKey, hash uint64) error {
 	var names []string
-	for n := range s.names {
-		if key.Hash(n) == hash {
-			names = append(names, n.String())
+	for _, e := range s.entries {
+		if key.Hash(e.name) == hash {
+			names = append(names, e.name.String())
 		}
 	}
 	slices.Sort(names)

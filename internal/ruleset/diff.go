@@ -40,18 +40,19 @@ type Change struct {
 func (s *Set) Diff(to *Set) []Change {
 	// The patterns that differ, as a set: its order is that of Rules.
 	var differ Set
-	for n, at := range s.names {
-		for k, id := range at {
-			p := pattern.Pattern{Kind: pattern.Kind(k), Name: n}
-			if other := to.id(p); id != 0 && (other == 0 || s.target(id) != to.target(other)) {
-				differ.put(p, 1)
+	for _, e := range s.entries {
+		others := to.slots(e.name)
+		for k, id := range e.at {
+			if id != 0 && (others[k] == 0 || s.target(id) != to.target(others[k])) {
+				differ.put(pattern.Pattern{Kind: pattern.Kind(k), Name: e.name}, 1)
 			}
 		}
 	}
-	for n, at := range to.names {
-		for k, id := range at {
-			if p := (pattern.Pattern{Kind: pattern.Kind(k), Name: n}); id != 0 && s.id(p) == 0 {
-				differ.put(p, 1)
+	for _, e := range to.entries {
+		others := s.slots(e.name)
+		for k, id := range e.at {
+			if id != 0 && others[k] == 0 {
+				differ.put(pattern.Pattern{Kind: pattern.Kind(k), Name: e.name}, 1)
 			}
 		}
 	}

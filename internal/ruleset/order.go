@@ -25,7 +25,7 @@ func (s *Set) Rules() []Rule {
 // ordered yields the rules in the order of Rules.
 func (s *Set) ordered() func(yield func(pattern.Pattern, targetID) bool) {
 	return func(yield func(pattern.Pattern, targetID) bool) {
-		for _, n := range s.sortedNames() {
+		for _, n := range s.sorted() {
 			for _, k := range kindOrder {
 				if id := n.at[k]; id != 0 && !yield(pattern.Pattern{Kind: k, Name: n.name}, id) {
 					return
@@ -38,34 +38,27 @@ func (s *Set) ordered() func(yield func(pattern.Pattern, targetID) bool) {
 	}
 }
 
-type namedSlots struct {
-	name pattern.Name
-	at   slots
-}
-
-// sortedNames sorts the names of s by their keys. Sorting small records that carry
+// sorted returns the entries of s by the keys of their names. Sorting small records that carry
 // the first bytes of the key keeps most comparisons out of scattered memory.
-func (s *Set) sortedNames() []namedSlots {
+func (s *Set) sorted() []entry {
 	type record struct {
 		lead uint64 // bytes 4 to 11 of the key
 		top  uint32 // bytes 0 to 3, mostly "com\0"
-		item uint32 // index into items and ends
+		item uint32 // index into entries and ends
 	}
-	items := make([]namedSlots, 0, len(s.names))
-	records := make([]record, 0, len(s.names))
-	ends := make([]int, 1, len(s.names)+1)
-	keys := make([]byte, 0, 24*len(s.names))
-	for name, at := range s.names {
+	records := make([]record, 0, len(s.entries))
+	ends := make([]int, 1, len(s.entries)+1)
+	keys := make([]byte, 0, 24*len(s.entries))
+	for i, e := range s.entries {
 		begin := len(keys)
-		keys = name.AppendSortKey(keys)
+		keys = e.name.AppendSortKey(keys)
 		var lead [12]byte
 		copy(lead[:], keys[begin:])
 		records = append(records, record{
 			lead: binary.BigEndian.Uint64(lead[4:]),
 			top:  binary.BigEndian.Uint32(lead[:4]),
-			item: uint32(len(items)),
+			item: uint32(i),
 		})
-		items = append(items, namedSlots{name, at})
 		ends = append(ends, len(keys))
 	}
 	slices.SortFunc(records, func(a, b record) int {
@@ -77,9 +70,9 @@ func (s *Set) sortedNames() []namedSlots {
 		}
 		return bytes.Compare(keys[ends[a.item]:ends[a.item+1]], keys[ends[b.item]:ends[b.item+1]])
 	})
-	out := make([]namedSlots, len(records))
+	out := make([]entry, len(records))
 	for i, r := range records {
-		out[i] = items[r.item]
+		out[i] = s.entries[r.item]
 	}
 	return out
 }

@@ -44,7 +44,7 @@ func (s *Set) UnmarshalText(b []byte) error {
 	// One guess at the size spares growing the map; blank lines must not inflate it.
 	hint := min(bytes.Count(b, []byte("\n")), len(b)/12, 1<<20)
 	r := reader{known: make(map[string]targetID)}
-	r.set.names = make(map[pattern.Name]slots, hint)
+	r.set.grow(hint)
 	text := string(b)
 	for line := 1; text != ""; line++ {
 		var one string
