@@ -61,7 +61,7 @@ lint: ## golangci-lint, gofmt, clang-format, shellcheck
 	@unformatted=$$(gofmt -l $$(git ls-files --cached --others --exclude-standard -- '*.go')); \
 	if [[ -n $$unformatted ]]; then printf 'not formatted (make format mends it):\n%s\n' "$$unformatted" >&2; exit 1; fi
 	$(if $(BPF_SOURCES),clang-format-19 --dry-run -Werror $(BPF_SOURCES))
-	shellcheck $(SCRIPTS)
+	shellcheck -x -P SCRIPTDIR $(SCRIPTS)
 	scripts/golangci-lint run ./...
 
 .PHONY: format
