@@ -50,10 +50,10 @@ func FromWire(b []byte) (Name, error) {
 	}
 	for i := 0; ; {
 		switch {
-		case i >= maxName:
-			return fail(i, "name is longer than 255 bytes")
 		case i >= len(b):
 			return fail(len(b), "name ends without the root's zero byte")
+		case i >= maxName:
+			return fail(i, "name is longer than 255 bytes")
 		}
 		l := int(b[i])
 		switch {

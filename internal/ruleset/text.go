@@ -102,8 +102,9 @@ func word(s string) (first, rest string) {
 	if s == "" || s[0] == '#' {
 		return "", ""
 	}
-	if i := strings.IndexAny(s, " \t"); i >= 0 {
-		return s[:i], s[i:]
+	end := 0
+	for end < len(s) && s[end] != ' ' && s[end] != '\t' {
+		end++
 	}
-	return s, ""
+	return s[:end], s[end:]
 }
