@@ -12,9 +12,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// pollInterval is how often a condition is looked at again; settleTime is when waiting for it ends.
+// A condition is looked at again after shortestPoll, then ever less often down to every longestPoll, until settleTime.
 const (
-	pollInterval = 2 * time.Millisecond
+	shortestPoll = 50 * time.Microsecond
+	longestPoll  = 5 * time.Millisecond
 	settleTime   = 5 * time.Second
 )
 
@@ -140,7 +141,7 @@ func quietSysctls() error {
 // await polls cond until it is true, fails, or settleTime is over.
 func await(what string, cond func() (bool, error)) error {
 	deadline := time.Now().Add(settleTime)
-	for {
+	for pause := shortestPoll; ; pause = min(2*pause, longestPoll) {
 		ok, err := cond()
 		if err != nil {
 			return fmt.Errorf("wait for %s: %w", what, err)
@@ -151,6 +152,6 @@ func await(what string, cond func() (bool, error)) error {
 		if time.Now().After(deadline) {
 			return fmt.Errorf("wait for %s: not within %v", what, settleTime)
 		}
-		time.Sleep(pollInterval)
+		time.Sleep(pause)
 	}
 }

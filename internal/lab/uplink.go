@@ -179,13 +179,12 @@ func (l *Lab) configure(u *uplink) error {
 	steps := []func() error{
 		func() error { return l.Internet.up(u.peerName()) },
 		func() error { return l.Client.up(u.Name) },
+		func() error { return l.sniffer.watch(u) },
+		func() error { return l.running(u) },
 		func() error { return l.Internet.address(u.peerName(), netip.PrefixFrom(u.Gateway4, 28)) },
 		func() error { return l.Internet.address(u.peerName(), netip.PrefixFrom(u.Gateway6, 64)) },
 		func() error { return l.Client.address(u.Name, netip.PrefixFrom(u.Addr4, 28)) },
 		func() error { return l.Client.address(u.Name, netip.PrefixFrom(u.Addr6, 64)) },
-		func() error { return l.Internet.usable(u.peerName()) },
-		func() error { return l.Client.usable(u.Name) },
-		func() error { return l.sniffer.watch(u) },
 	}
 	if !u.opts.NoDefaultRoute {
 		steps = append(steps,
@@ -200,7 +199,8 @@ func (l *Lab) configure(u *uplink) error {
 	return nil
 }
 
-// address gives a link an address, usable at once.
+// address gives a link an address and waits until the kernel takes it for its own. IPv6 gets there later, by a work queue,
+// duplicate address detection or not, and answers with "no route" before.
 func (ns *Namespace) address(name string, p netip.Prefix) error {
 	link, err := ns.NL.LinkByName(name)
 	if err != nil {
@@ -213,26 +213,28 @@ func (ns *Namespace) address(name string, p netip.Prefix) error {
 	if err := ns.NL.AddrReplace(link, addr); err != nil {
 		return fmt.Errorf("add %v to %s: %w", p, name, err)
 	}
-	return nil
+	return await("address "+p.Addr().String(), func() (bool, error) {
+		routes, err := ns.NL.RouteGet(p.Addr().AsSlice())
+		return err == nil && len(routes) > 0 && routes[0].Type == unix.RTN_LOCAL, nil
+	})
 }
 
-// usable waits until a link runs and none of its addresses is tentative.
-func (ns *Namespace) usable(name string) error {
-	return await("link "+name+" to be usable", func() (bool, error) {
-		link, err := ns.NL.LinkByName(name)
+// running waits until both ends are operational: before that a veth drops what it is given. A tun device never says so
+// and needs no wait.
+func (l *Lab) running(u *uplink) error {
+	if u.opts.Tun {
+		return nil
+	}
+	return await("the link to run", func() (bool, error) {
+		here, err := l.Client.NL.LinkByName(u.Name)
 		if err != nil {
 			return false, err
 		}
-		if link.Attrs().RawFlags&unix.IFF_RUNNING == 0 {
-			return false, nil
+		there, err := l.Internet.NL.LinkByName(u.peerName())
+		if err != nil {
+			return false, err
 		}
-		addrs, err := ns.NL.AddrList(link, netlink.FAMILY_V6)
-		for _, a := range addrs {
-			if a.Flags&unix.IFA_F_TENTATIVE != 0 {
-				return false, nil
-			}
-		}
-		return true, err
+		return here.Attrs().OperState == netlink.OperUp && there.Attrs().OperState == netlink.OperUp, nil
 	})
 }
 
