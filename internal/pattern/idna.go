@@ -1,8 +1,8 @@
 package pattern
 
-import "errors"
+import "golang.org/x/net/idna"
 
-// toASCII maps one label with non-ASCII characters to its A-label.
-func toASCII(string) (string, error) {
-	return "", errors.New("this build has no IDNA tables (golang.org/x/text is not in go.mod)")
-}
+// toASCII maps one label with non-ASCII characters to its A-label. Labels that are
+// ASCII already never come here: real names have underscores and "--" where the
+// profile forbids them.
+func toASCII(label string) (string, error) { return idna.Lookup.ToASCII(label) }
