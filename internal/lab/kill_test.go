@@ -2,6 +2,7 @@ package lab
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -11,11 +12,17 @@ import (
 	"testing"
 )
 
-// holdLab makes a lab with a program in it, tells about it on standard output, and waits to be killed.
+// holdLab makes a lab with programs of other users in it, tells about it on standard output, and waits to be killed.
 func holdLab() {
 	l, err := New(Options{})
 	if err == nil {
-		_, err = l.Agent(AgentOptions{})
+		_, err = l.Agent(AgentOptions{UID: 65534})
+	}
+	if err == nil {
+		_, err = l.StartDnsmasq()
+	}
+	if errors.Is(err, exec.ErrNotFound) {
+		err = nil
 	}
 	if err != nil {
 		fmt.Println("failed:", err)

@@ -311,6 +311,42 @@ func TestCommand(t *testing.T) {
 	}
 }
 
+func TestHTTP(t *testing.T) {
+	l := newLab(t, Options{})
+	a := newAgent(t, l, AgentOptions{})
+	h := newHost(t, l)
+	for _, server := range []netip.Addr{h.Addr4, h.Addr6} {
+		s, err := a.Socket("tcp6")
+		check(t, err)
+		check(t, s.Connect(port(server, HTTPPort)))
+		check(t, s.Send([]byte("GET / HTTP/1.0\r\n\r\n")))
+		local, err := s.LocalAddr()
+		check(t, err)
+		b, _, err := s.Recv()
+		if err != nil || !strings.HasSuffix(string(b), "\r\n\r\n"+local.Addr().String()+"\n") {
+			t.Errorf("HTTP answer %q, %v", b, err)
+		}
+	}
+}
+
+func TestManyHosts(t *testing.T) {
+	l := newLab(t, Options{NoSniffer: true})
+	a := newAgent(t, l, AgentOptions{})
+	seen := map[netip.Addr]bool{l.DNS.Addr4: true, l.DNS.Addr6: true}
+	for range 600 {
+		h := newHost(t, l)
+		if seen[h.Addr4] || seen[h.Addr6] {
+			t.Fatalf("%v given twice", h)
+		}
+		seen[h.Addr4], seen[h.Addr6] = true, true
+		for _, server := range []netip.Addr{h.Addr4, h.Addr6} {
+			if _, err := a.DialUDP(port(server, EchoPort)); err != nil {
+				t.Fatalf("%v: %v", server, err)
+			}
+		}
+	}
+}
+
 func TestCloseRestores(t *testing.T) {
 	before, err := os.ReadFile("/etc/resolv.conf")
 	check(t, err)

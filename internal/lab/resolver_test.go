@@ -34,7 +34,7 @@ func TestResolvers(t *testing.T) {
 func checkResolver(t *testing.T, l *Lab, r *Resolver) {
 	v4, v6 := netip.MustParseAddr("198.51.100.7"), netip.MustParseAddr("2001:db8:1::7")
 	l.DNS.Set("both.example", v4, v6)
-	if qs := l.DNS.Questions(); len(qs) != 0 && slices.ContainsFunc(qs, func(q Question) bool { return q.Name == probeName }) {
+	if qs := l.DNS.Questions(); slices.ContainsFunc(qs, func(q Question) bool { return q.Name == probeName }) {
 		t.Errorf("the probe is logged: %v", qs)
 	}
 	a := newAgent(t, l, AgentOptions{UID: 65534})
@@ -68,5 +68,26 @@ func checkResolver(t *testing.T, l *Lab, r *Resolver) {
 	check(t, err)
 	if !strings.Contains(string(groups), labPrefix) {
 		t.Error("runs outside the lab's cgroup")
+	}
+}
+
+func TestNSSResolve(t *testing.T) {
+	l := newLab(t, Options{})
+	_, err := l.StartResolved()
+	if errors.Is(err, exec.ErrNotFound) && os.Getenv("DOMAIN_ROUTE_NO_SKIP") != "1" {
+		t.Skip(err)
+	}
+	check(t, err)
+	libs, err := ResolvedLibraries()
+	check(t, err)
+	check(t, l.SetNSSwitch("resolve [!UNAVAIL=return] dns"))
+	check(t, l.SetResolver(netip.MustParseAddr("192.0.2.99"))) // nobody is there: dns cannot help
+	h := newHost(t, l)
+	l.DNS.Set("name.example", h.Addr4)
+	cmd := l.Command(t.Context(), "getent", "ahostsv4", "name.example").AsUser(65534)
+	cmd.Env = append(os.Environ(), "LD_LIBRARY_PATH="+strings.Join(libs, ":"))
+	out, err := cmd.Output()
+	if err != nil || !strings.HasPrefix(string(out), h.Addr4.String()+" ") {
+		t.Errorf("getent: %q, %v", out, err)
 	}
 }
