@@ -9,7 +9,8 @@ import (
 	"syscall"
 )
 
-// Cmd is an exec.Cmd that starts in a network namespace of the lab. It is killed when the lab closes or this process ends.
+// Cmd is an exec.Cmd that starts in a network namespace of the lab. It is killed when the lab closes or this process
+// ends, unless it has changed its user by then and runs outside the cgroup. /sys still shows the host's interfaces.
 type Cmd struct {
 	*exec.Cmd
 	ns *Namespace

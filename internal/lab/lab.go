@@ -47,8 +47,8 @@ type Lab struct {
 	closeErr  error
 }
 
-// New makes a lab. It needs root and a process made by Isolate. Labs of other processes do not meet this one; files
-// bound over /etc do for labs of the same process, so have one at a time.
+// New makes a lab. It needs root and a process made by Isolate. Labs of several processes do not meet; those of one
+// process share its mounts (/etc/resolv.conf), so have one at a time.
 func New(o Options) (*Lab, error) {
 	if !isolated() {
 		return nil, errors.New("make lab: call lab.Isolate first thing in main or TestMain")

@@ -36,7 +36,7 @@ type Resolver struct {
 	ended chan struct{}
 }
 
-// StartDnsmasq starts dnsmasq (Debian: dnsmasq-base) on 127.0.0.1:53. It gives up CNAMEs and the like as they come.
+// StartDnsmasq starts dnsmasq (Debian: dnsmasq-base) on 127.0.0.1:53.
 func (l *Lab) StartDnsmasq() (*Resolver, error) {
 	return l.startResolver(loopback(1), "dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--log-facility=-",
 		"--no-resolv", "--no-hosts", "--no-poll", "--pid-file=", "--bind-interfaces", "--listen-address=127.0.0.1",
