@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: (MIT OR GPL-2.0-only) */
+/*
+ * What the programs and user space agree on. bpf2go turns every type named here into Go.
+ * Any change of a size or a meaning is a change of LAYOUT.
+ */
+#ifndef DR_ABI_H
+#define DR_ABI_H
+
+#include <linux/types.h>
+
+enum {
+	LAYOUT = 1,           /* version of everything pinned */
+	RULESET_SLOTS = 2,    /* the rule set in force, and the next one while it is built */
+	MAX_TARGETS = 4096,   /* distinct targets; numbers go round, so that none is soon used again */
+	MAX_CHAIN = 4,        /* interfaces in one target */
+	MAX_NAMES = 4,        /* names kept for one address at one level */
+	MAX_QUESTIONS = 64,   /* outstanding questions of one socket: c-ares asks dozens */
+	MAX_OWN = 1024,       /* addresses of the host itself */
+	HINT_WORDS = 1 << 14, /* 64 bits each: 2^20 bits, 128 KiB */
+	IFNAME = 16,          /* IFNAMSIZ */
+	NAME_MAX_WIRE = 255,  /* RFC 1035 section 2.3.4 */
+	MAX_LABELS = 128,     /* 127 of one byte fit into 255 bytes; a power of two to mask with */
+	NAME_ROOM = 264,      /* NAME_MAX_WIRE, and room to read past it by words */
+	CGROUP_PATH = 256,
+};
+
+/* The one word per installation. `enabled` is the commit of start and stop, `active` that of a rule change. */
+struct state {
+	__u32 layout;    /* LAYOUT; first, so that any later version can read it */
+	__u32 observers; /* enum observer, or-ed */
+	__u64 enabled;   /* 0: every program returns at once */
+	__u64 active;    /* generation << 8 | slot */
+	__u64 staged;    /* not 0: a rule change is under way, hint at everything that is learnt */
+	__u64 home;      /* cookie of the network namespace start ran in */
+	__u64 key[2];    /* SipHash key of all names, secret, made by the first start */
+	__u8 cgroup[CGROUP_PATH];
+};
+
+enum observer { OBSERVE_SOCKETS = 1, OBSERVE_TC = 2 };
+
+/* One rule set, beside its patterns (rules[slot]) and its text (a pin of its own, by generation). */
+struct ruleset {
+	__u32 default_target; /* 0: no default rule */
+	__u32 rules;
+	__u64 text_bytes; /* length of the compressed text */
+};
+
+/* What one suffix maps to: target numbers, 0 for none. */
+struct suffix_targets {
+	__u32 apex; /* the name is the suffix itself */
+	__u32 sub;  /* the name is below it */
+};
+
+enum target_kind { TARGET_INTERFACE = 1, TARGET_DIRECT, TARGET_BLOCK };
+enum chain_end { END_BLOCK, END_DIRECT };
+
+struct target {
+	__u8 kind;   /* enum target_kind */
+	__u8 end;    /* enum chain_end */
+	__u8 length; /* of the chain */
+	__u8 pad[5];
+	__u8 chain[MAX_CHAIN][IFNAME];
+};
+
+/*
+ * Who learnt a name for which address. Levels: a process (pid and uid, so that a pid used again by another
+ * user inherits nothing), a user (pid 0), the host (both 0, in maps of its own).
+ */
+struct scope {
+	__u32 pid;
+	__u32 uid;
+	__u8 addr[16]; /* IPv4 as ::ffff:a.b.c.d */
+};
+
+struct learnt {
+	__u64 name;  /* its hash; 0: empty */
+	__u64 match; /* generation << 32 | target number: one word, so that it is never half written */
+	__u64 rule;  /* hash of the suffix whose rule matched; 0: none */
+	__u64 ends;  /* boot time in ns at which the TTL is over */
+	__u64 seen;  /* boot time in ns of the latest answer */
+};
+
+struct learnt_set {
+	struct learnt names[MAX_NAMES];
+};
+
+struct name {
+	__u32 length; /* with the root's zero byte */
+	__u32 labels;
+	__u8 at[MAX_LABELS];  /* where each label starts: names are hashed from the right */
+	__u8 wire[NAME_ROOM]; /* lower case */
+};
+
+/* A question that waits for its answer: the hash of server, id and question, and when it was asked. */
+struct question {
+	__u64 key;
+	__u64 asked;
+};
+
+/* DNS over TCP: where the next message starts. */
+struct stream {
+	__u32 next;   /* sequence number of the next message's length, or of the next segment */
+	__u32 expect; /* sequence number that follows the last segment accepted */
+	__u8 known;
+	__u8 split; /* the two bytes of length came alone: `next` is where the header starts */
+	__u8 pad[2];
+};
+
+/* A socket of home that talks to port 53, and who does so by it. */
+struct asker {
+	__u32 pid;
+	__u32 uid;
+	__u8 server[16]; /* as the program asked for it, before any translation */
+	__u16 port;
+	__u16 pad;
+	__u32 head;
+	struct stream out, in;
+	struct question questions[MAX_QUESTIONS];
+};
+
+/* A socket that we bound. */
+struct steered {
+	__u32 ifindex;
+	__u8 name[IFNAME];
+};
+
+struct hint {
+	__u64 bits[HINT_WORDS];
+};
+
+enum counter {
+	/* verdicts at connect */
+	COUNT_UNKNOWN, /* no name with a rule was ever learnt for the address */
+	COUNT_NO_RULE, /* names known, the deciding one has no rule */
+	COUNT_STEERED,
+	COUNT_STEERED_BY_DEFAULT,
+	COUNT_DIRECT,
+	COUNT_BLOCKED,
+	COUNT_NO_INTERFACE,   /* refused: no interface of the chain exists */
+	COUNT_CHAIN_DIRECT,   /* no interface of the chain exists, and the chain ends in direct */
+	COUNT_KEPT,           /* connected again, already where it should be */
+	COUNT_KEPT_OLD,       /* connected again to an address without a rule, and may not be unbound */
+	COUNT_REBIND_REFUSED, /* connected again to where another interface is due, and may not be moved */
+	COUNT_BIND_FAILED,
+	COUNT_LEFT_BOUND,   /* the program bound it itself */
+	COUNT_LEFT_MARKED,  /* the program marked it itself */
+	COUNT_LEFT_FOREIGN, /* of another network namespace */
+	COUNT_LEFT_LOCAL,   /* to loopback, link-local, multicast */
+	COUNT_LEFT_OWN,     /* to an address of this host */
+	/* questions */
+	COUNT_QUESTIONS,
+	COUNT_QUESTION_REPEATED,
+	COUNT_QUESTION_BAD,
+	COUNT_QUESTION_FOREIGN,   /* asked from another network namespace */
+	COUNT_QUESTION_DISPLACED, /* 64 were outstanding */
+	COUNT_ASKER_NO_MEMORY,
+	/* answers */
+	COUNT_ANSWERS,         /* matched to a question and well formed */
+	COUNT_ANSWER_UNASKED,  /* no such question outstanding, or answered before */
+	COUNT_ANSWER_NOT_HOME, /* to a socket that is not of home, or that never asked by our hooks */
+	COUNT_ANSWER_LATE,
+	COUNT_ANSWER_SEQUENCE, /* TCP segment other than the expected one */
+	COUNT_ANSWER_SHORT,
+	COUNT_ANSWER_BAD_HEADER, /* not a response, or not a query's */
+	COUNT_ANSWER_BAD_QUESTION,
+	COUNT_ANSWER_RCODE,
+	COUNT_ANSWER_EMPTY,
+	COUNT_ANSWER_MALFORMED,
+	COUNT_ANSWER_CUT_BYTES,    /* longer than 4 KiB */
+	COUNT_ANSWER_CUT_RECORDS,  /* more than 64 records */
+	COUNT_ANSWER_CUT_SEGMENT,  /* goes on in the next segment */
+	COUNT_ANSWER_CUT_MESSAGES, /* more than 8 messages in one segment */
+	COUNT_RECORD_BAD,          /* A or AAAA of a wrong length, skipped */
+	COUNT_ADDRESS_REFUSED,     /* loopback, unspecified, link-local, multicast */
+	COUNT_LEARNT,              /* addresses under a name with a rule */
+	COUNT_LEARNT_NO_RULE,
+	COUNTERS,
+};
+
+#endif

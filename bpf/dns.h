@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: (MIT OR GPL-2.0-only) */
+/*
+ * DNS answers (RFC 1035 section 4). Owner names are skipped, never followed: addresses are learnt under the
+ * name of the question. Everything read is first copied, since packets are not linear.
+ */
+#ifndef DR_DNS_H
+#define DR_DNS_H
+
+#include "questions.h"
+
+#define MESSAGE_MAX 4096  /* real answers end their last address within 2,736 bytes */
+#define MESSAGE_SLACK 288 /* so that a masked offset and a whole name or record stay inside */
+#define RECORDS_MAX 64    /* real answers have 40 at most */
+#define TYPE_A 1
+#define TYPE_AAAA 28
+#define CLASS_IN 1
+
+/* One per CPU: softirqs do not nest, and no process-context hook uses it. */
+struct scratch {
+	__u8 message[MESSAGE_MAX + MESSAGE_SLACK];
+	struct name name;
+	struct addr addrs[RECORDS_MAX];
+	struct learnt_set set;
+	struct match match;
+	__u32 found; /* addresses */
+	__u32 ttl;   /* seconds, the least of the answer's */
+	__u32 generation;
+	__u32 hint; /* the addresses are to be looked up at connect */
+};
+
+MAP(BPF_MAP_TYPE_PERCPU_ARRAY, scratches, __u32, struct scratch, 1);
+
+static __always_inline struct scratch *get_scratch(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&scratches, &zero);
+}
+
+struct record_walk {
+	struct scratch *s;
+	__u32 at;
+	__u32 length;  /* of the copy */
+	__u32 records; /* still to walk */
+	__u32 owner;   /* where the record's owner name starts */
+	__u32 skipped; /* behind that name now */
+	__u32 cut;     /* ran out of bytes */
+	__u32 malformed;
+};
+
+static __always_inline __u8 byte_at(const struct scratch *s, __u32 at)
+{
+	return s->message[at & (MESSAGE_MAX - 1)];
+}
+
+static __always_inline __u32 u16_at(const struct scratch *s, __u32 at)
+{
+	const __u8 *b = &s->message[at & (MESSAGE_MAX - 1)];
+
+	return b[0] << 8 | b[1];
+}
+
+static __always_inline __u32 u32_at(const struct scratch *s, __u32 at)
+{
+	return u16_at(s, at) << 16 | u16_at(s, at + 2);
+}
+
+/*
+ * Skips one label of an owner name. A pointer must lead to before the name it stands in: no loop can start
+ * here, and what is refused is refused by real parsers too.
+ */
+static long skip_label(__u32 i, struct record_walk *w)
+{
+	__u32 at = w->at, label;
+
+	if (at >= w->length)
+		return 1;
+	label = byte_at(w->s, at);
+	if (label >= 0xc0) {
+		__u32 to = u16_at(w->s, at) & 0x3fff;
+
+		w->malformed = to < DNS_HEADER || to >= w->owner;
+		w->skipped = at + 2 <= w->length;
+		w->at = at + 2;
+		return 1;
+	}
+	w->at = at + label + 1;
+	w->malformed = label > 63 || w->at - w->owner > NAME_MAX_WIRE;
+	w->skipped = !label;
+	return w->malformed || w->skipped;
+}
+
+static __always_inline void add_address(struct scratch *s, __u32 at, __u32 type)
+{
+	struct addr *a = &s->addrs[s->found & (RECORDS_MAX - 1)];
+	const __u8 *data = &s->message[at & (MESSAGE_MAX - 1)];
+
+	if (type == TYPE_A)
+		addr_from_v4(a, *(const __be32 *)data);
+	else
+		__builtin_memcpy(a->b, data, 16);
+	if (addr_is_local(a)) {
+		count(COUNT_ADDRESS_REFUSED);
+		return;
+	}
+	s->found++;
+}
+
+static long walk_record(__u32 i, struct record_walk *w)
+{
+	struct scratch *s = w->s;
+	__u32 at, type, ttl, data, size;
+
+	w->owner = w->at;
+	w->skipped = 0;
+	bpf_loop(128, skip_label, w, 0);
+	at = w->at;
+	data = at + 10;
+	w->cut = !w->skipped || data > w->length;
+	if (w->malformed || w->cut)
+		return 1;
+	type = u16_at(s, at);
+	ttl = u32_at(s, at + 4);
+	size = u16_at(s, at + 8);
+	w->cut = data + size > w->length;
+	if (w->cut)
+		return 1;
+	if (ttl & 0x80000000)
+		ttl = 0; /* RFC 2181 section 8 */
+	if (ttl < s->ttl)
+		s->ttl = ttl;
+	if (u16_at(s, at + 2) == CLASS_IN && (type == TYPE_A || type == TYPE_AAAA)) {
+		if (size == (type == TYPE_A ? 4 : 16))
+			add_address(s, data, type);
+		else
+			count(COUNT_RECORD_BAD);
+	}
+	w->at = data + size;
+	w->records--;
+	return 0;
+}
+
+/* Header checks. 0: go on to the records. */
+static __always_inline int check_header(const struct scratch *s)
+{
+	if ((byte_at(s, 2) & 0xf8) != 0x80 || u16_at(s, 4) != 1) {
+		count(COUNT_ANSWER_BAD_HEADER);
+		return -1;
+	}
+	if (byte_at(s, 3) & 0x0f) {
+		count(COUNT_ANSWER_RCODE);
+		return -1;
+	}
+	if (!u16_at(s, 6)) {
+		count(COUNT_ANSWER_EMPTY);
+		return -1;
+	}
+	return 0;
+}
+
+/*
+ * Nothing is carried from label to label but through the array: the verifier takes what comes from a variable
+ * place in it for any byte, and need not follow 127 labels one by one.
+ */
+static long find_label(__u32 i, struct record_walk *w)
+{
+	struct name *name = &w->s->name;
+	__u32 at = name->at[i & (MAX_LABELS - 1)];
+	__u32 length = name->wire[at];
+
+	if (!length || at + length + 1 >= NAME_MAX_WIRE)
+		return 1;
+	name->at[(i + 1) & (MAX_LABELS - 1)] = at + length + 1;
+	name->labels = i + 1;
+	return 0;
+}
+
+/* The question's name, lower case: eight bytes at a time, since no length byte is a letter. */
+static __always_inline void copy_name(struct record_walk *w, __u32 length)
+{
+	struct scratch *s = w->s;
+	__u64 *to = (__u64 *)s->name.wire;
+
+	for (int i = 0; i < NAME_ROOM / 8; i++) {
+		__u64 x = load_word(&s->message[DNS_HEADER + 8 * i]);
+		__u64 low = x & 0x7f7f7f7f7f7f7f7fULL;
+		__u64 upper = ((low + 0x3f3f3f3f3f3f3f3fULL) & ~(low + 0x2525252525252525ULL) & ~x) &
+			      0x8080808080808080ULL;
+
+		to[i] = x | upper >> 2;
+		if (8 * (i + 1) >= length)
+			break;
+	}
+	s->name.length = length;
+	s->name.labels = 0;
+	s->name.at[0] = 0;
+	bpf_loop(MAX_LABELS, find_label, w, 0);
+}
+
+/* What the walk over the records ended in. 0: what was found may be learnt. */
+static __always_inline int check_walk(const struct record_walk *w, __u32 whole)
+{
+	if (w->malformed || (w->cut && w->length >= whole)) {
+		count(COUNT_ANSWER_MALFORMED);
+		return -1;
+	}
+	if (w->cut)
+		count(w->length == MESSAGE_MAX ? COUNT_ANSWER_CUT_BYTES : COUNT_ANSWER_CUT_SEGMENT);
+	else if (w->records)
+		count(COUNT_ANSWER_CUT_RECORDS);
+	if (!w->s->found) {
+		count(COUNT_ANSWER_EMPTY);
+		return -1;
+	}
+	return 0;
+}
+
+/*
+ * Reads the answer whose first `length` bytes are in the scratch buffer into it: name, addresses, TTL.
+ * `end` is where the question ends; `whole` is the message's own length. 0: there is something to learn.
+ */
+static __noinline int read_answer(struct scratch *s, __u32 length, __u32 end, __u32 whole)
+{
+	struct record_walk w = {.s = s, .at = end, .length = length};
+	__u32 walk;
+
+	if (check_header(s))
+		return -1;
+	if (u16_at(s, end - 2) != CLASS_IN) {
+		count(COUNT_ANSWER_BAD_QUESTION);
+		return -1;
+	}
+	s->found = 0;
+	s->ttl = TTL_MAX;
+	w.records = u16_at(s, 6);
+	walk = w.records < RECORDS_MAX ? w.records : RECORDS_MAX;
+	bpf_loop(walk, walk_record, &w, 0);
+	if (check_walk(&w, whole))
+		return -1;
+	count(COUNT_ANSWERS);
+	copy_name(&w, end - 4 - DNS_HEADER);
+	return 0;
+}
+
+#endif

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: (MIT OR GPL-2.0-only) */
+/* Every map, its size and why. The loader raises the LRU sizes by 256 for each possible CPU. */
+#ifndef DR_MAPS_H
+#define DR_MAPS_H
+
+#include <stdbool.h>
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+#include "abi.h"
+
+#define MAP(kind, name, k, v, n)        \
+	struct {                        \
+		__uint(type, kind);     \
+		__uint(max_entries, n); \
+		__type(key, k);         \
+		__type(value, v);       \
+	} name SEC(".maps")
+
+MAP(BPF_MAP_TYPE_ARRAY, states, __u32, struct state, 1);
+MAP(BPF_MAP_TYPE_ARRAY, rulesets, __u32, struct ruleset, RULESET_SLOTS);
+MAP(BPF_MAP_TYPE_ARRAY, targets, __u32, struct target, MAX_TARGETS);
+MAP(BPF_MAP_TYPE_PERCPU_ARRAY, counters, __u32, __u64, COUNTERS);
+
+/* The patterns of a rule set, by the hash of the suffix. Each inner map is as large as its rule set. */
+struct patterns {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__uint(key_size, sizeof(__u64));
+	__uint(value_size, sizeof(struct suffix_targets));
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, RULESET_SLOTS);
+	__type(key, __u32);
+	__array(values, struct patterns);
+} rules SEC(".maps");
+
+/*
+ * A bit for each bucket of addresses that a name with a rule was ever learnt for: clear means that there is
+ * nothing to look up. Mapped by user space too, which sets bits while a rule change is under way.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct hint);
+} hints SEC(".maps");
+
+/*
+ * Names learnt for addresses. With a rule and without are kept apart, so that no flood of names without can
+ * evict one with; so are the host's level and the others', so that no user can evict the host's.
+ * 4,096 addresses by processes and users and 2,048 by the host are wanted: LRU maps get four times that.
+ */
+MAP(BPF_MAP_TYPE_LRU_HASH, users_ruled, struct scope, struct learnt_set, 16384);
+MAP(BPF_MAP_TYPE_LRU_HASH, users_plain, struct scope, struct learnt_set, 16384);
+MAP(BPF_MAP_TYPE_LRU_HASH, host_ruled, struct scope, struct learnt_set, 8192);
+MAP(BPF_MAP_TYPE_LRU_HASH, host_plain, struct scope, struct learnt_set, 8192);
+
+/* The names themselves, by hash: to match again after a rule change, and to show. */
+MAP(BPF_MAP_TYPE_LRU_HASH, names_ruled, __u64, struct name, 8192);
+MAP(BPF_MAP_TYPE_LRU_HASH, names_plain, __u64, struct name, 16384);
+
+/* Filled by every command that runs. */
+MAP(BPF_MAP_TYPE_HASH, own, __u8[16], __u8, MAX_OWN);
+
+#define SOCKET_MAP(name, v)                            \
+	struct {                                       \
+		__uint(type, BPF_MAP_TYPE_SK_STORAGE); \
+		__uint(map_flags, BPF_F_NO_PREALLOC);  \
+		__type(key, int);                      \
+		__type(value, v);                      \
+	} name SEC(".maps")
+
+SOCKET_MAP(askers, struct asker);
+SOCKET_MAP(steered_sockets, struct steered);
+
+/* Outstanding questions seen on an interface, where there is no socket to keep them with: 4,096 wanted. */
+MAP(BPF_MAP_TYPE_LRU_HASH, questions, __u64, __u64, 16384);
+
+#endif

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: (MIT OR GPL-2.0-only)
+/* Entry points at connect and sendmsg: note who asks DNS servers, and steer. */
+#include "steer.h"
+#include "asker.h"
+
+char LICENSE[] SEC("license") = "Dual MIT/GPL";
+
+static __always_inline bool to_dns(struct bpf_sock_addr *ctx)
+{
+	return ctx->user_port == bpf_htons(53);
+}
+
+static __always_inline int at_connect(struct bpf_sock_addr *ctx, const struct addr *to)
+{
+	struct state *st = get_state();
+
+	if (!st || !st->enabled)
+		return PASS;
+	if (to_dns(ctx))
+		note_asker(ctx, st, to, true);
+	return steer(ctx, st, to);
+}
+
+/* Unconnected UDP: only its questions matter here so far. */
+static __always_inline int at_sendmsg(struct bpf_sock_addr *ctx, const struct addr *to)
+{
+	struct state *st = get_state();
+
+	if (st && st->enabled)
+		note_asker(ctx, st, to, false);
+	return PASS;
+}
+
+static __always_inline void addr_from_v6(struct addr *a, struct bpf_sock_addr *ctx)
+{
+	a->w[0] = ctx->user_ip6[0];
+	a->w[1] = ctx->user_ip6[1];
+	a->w[2] = ctx->user_ip6[2];
+	a->w[3] = ctx->user_ip6[3];
+}
+
+SEC("cgroup/connect4")
+int steer_connect4(struct bpf_sock_addr *ctx)
+{
+	struct addr to;
+
+	addr_from_v4(&to, ctx->user_ip4);
+	return at_connect(ctx, &to);
+}
+
+SEC("cgroup/connect6")
+int steer_connect6(struct bpf_sock_addr *ctx)
+{
+	struct addr to;
+
+	addr_from_v6(&to, ctx);
+	return at_connect(ctx, &to);
+}
+
+SEC("cgroup/sendmsg4")
+int steer_sendmsg4(struct bpf_sock_addr *ctx)
+{
+	struct addr to;
+
+	if (!to_dns(ctx))
+		return PASS;
+	addr_from_v4(&to, ctx->user_ip4);
+	return at_sendmsg(ctx, &to);
+}
+
+SEC("cgroup/sendmsg6")
+int steer_sendmsg6(struct bpf_sock_addr *ctx)
+{
+	struct addr to;
+
+	if (!to_dns(ctx))
+		return PASS;
+	addr_from_v6(&to, ctx);
+	return at_sendmsg(ctx, &to);
+}

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: (MIT OR GPL-2.0-only) */
+/*
+ * Names against suffix rules. The hash of a name is chained label by label from the right:
+ * h(root) = 0, h(label.rest) = SipHash(h(rest), label), so that one pass over a name yields the hash of
+ * every suffix, each looked up once.
+ */
+#ifndef DR_SUFFIX_H
+#define DR_SUFFIX_H
+
+#include "counters.h"
+#include "siphash.h"
+
+struct match {
+	__u64 name; /* hash of the whole name */
+	__u64 rule; /* hash of the suffix that matched, 0: none did */
+	__u32 target;
+	__u32 pad;
+};
+
+struct label_walk {
+	const struct name *name;
+	const struct state *state;
+	__u64 hash;
+	__u64 rule;
+	__u32 target;
+	__u32 slot;
+	__u32 labels;
+};
+
+static __always_inline void match_suffix(struct label_walk *w, bool whole)
+{
+	struct suffix_targets *t;
+	__u32 slot = w->slot, target;
+	__u64 hash = w->hash;
+	void *patterns;
+
+	patterns = bpf_map_lookup_elem(&rules, &slot);
+	if (!patterns)
+		return;
+	t = bpf_map_lookup_elem(patterns, &hash);
+	if (!t)
+		return;
+	target = whole ? t->apex : t->sub;
+	if (target) {
+		w->target = target; /* the longest comes last and stays */
+		w->rule = hash;
+	}
+}
+
+static long add_label(__u32 i, struct label_walk *w)
+{
+	__u32 at = w->name->at[(w->labels - 1 - i) & (MAX_LABELS - 1)];
+	__u32 length = w->name->wire[at], left = length;
+	struct sip s;
+
+	if (!length || length > 63)
+		return 1;
+	at++;
+	sip_start(&s, w->state->key);
+	sip_word(&s, w->hash);
+	for (int k = 0; k < 8; k++) {
+		if (left < 8)
+			break;
+		PIN(at);
+		if (at > NAME_ROOM - 8)
+			return 1;
+		sip_word(&s, load_word(&w->name->wire[at]));
+		at += 8;
+		left -= 8;
+	}
+	PIN(at);
+	if (at > NAME_ROOM - 8)
+		return 1;
+	w->hash = sip_end(&s, low_bytes(load_word(&w->name->wire[at]), left), length + 8);
+	if (!w->hash)
+		w->hash = 1;
+	match_suffix(w, i + 1 == w->labels);
+	return 0;
+}
+
+/* Hashes a name and finds its rule in the rule set of `slot`. Returns 0, or -1 for a name that is none. */
+__noinline int match_name(const struct name *name, __u32 slot, struct match *m)
+{
+	struct label_walk w = {.name = name, .state = get_state(), .slot = slot};
+
+	if (!name || !m || !w.state || name->labels >= MAX_LABELS)
+		return -1;
+	w.labels = name->labels;
+	bpf_loop(w.labels, add_label, &w, 0);
+	m->name = w.hash;
+	m->rule = w.rule;
+	m->target = w.target;
+	return 0;
+}
+
+/*
+ * The fallback for a learnt name whose text was evicted: the rule that matched before, as it is now.
+ * Whether the name was the suffix itself is not known any more; below is by far the likelier.
+ */
+static __always_inline __u32 target_of_rule(__u64 rule, __u32 slot)
+{
+	struct suffix_targets *t;
+	void *patterns;
+
+	if (!rule)
+		return 0;
+	patterns = bpf_map_lookup_elem(&rules, &slot);
+	if (!patterns)
+		return 0;
+	t = bpf_map_lookup_elem(patterns, &rule);
+	if (!t)
+		return 0;
+	return t->sub ?: t->apex;
+}
+
+#endif

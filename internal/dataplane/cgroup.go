@@ -1,0 +1,69 @@
+package dataplane
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// findCgroup returns the root of cgroup v2, wherever it is mounted: hybrid hosts have it elsewhere than at
+// /sys/fs/cgroup.
+func findCgroup() (string, error) {
+	f, err := os.Open("/proc/self/mountinfo")
+	if err != nil {
+		return "", fmt.Errorf("read the mounts: %w", err)
+	}
+	defer f.Close()
+	best := ""
+	for sc := bufio.NewScanner(f); sc.Scan(); {
+		root, dir, ok := cgroup2Mount(sc.Text())
+		if ok && (best == "" || root == "/") {
+			best = dir
+			if root == "/" {
+				break
+			}
+		}
+	}
+	if best == "" {
+		return "", refusedf("mount it: mount -t cgroup2 none /mnt", "cgroup v2 is not mounted anywhere")
+	}
+	return best, nil
+}
+
+// cgroup2Mount reads one line of mountinfo, see proc_pid_mountinfo(5).
+func cgroup2Mount(line string) (root, dir string, ok bool) {
+	mount, rest, found := strings.Cut(line, " - ")
+	fields := strings.Fields(mount)
+	if !found || len(fields) < 5 || !strings.HasPrefix(rest, "cgroup2 ") {
+		return "", "", false
+	}
+	unescape := strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`)
+	return fields[3], unescape.Replace(fields[4]), true
+}
+
+// resolveCgroup returns the cgroup v2 directory to attach to: dir, or the root if dir is empty.
+func resolveCgroup(dir string) (string, error) {
+	if dir == "" {
+		return findCgroup()
+	}
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return "", err
+	}
+	abs, err = filepath.EvalSymlinks(abs)
+	if err != nil {
+		return "", fmt.Errorf("find the cgroup: %w", err)
+	}
+	var st unix.Statfs_t
+	if err := unix.Statfs(abs, &st); err != nil || st.Type != unix.CGROUP2_SUPER_MAGIC {
+		return "", fmt.Errorf("%s is not a cgroup v2 directory", abs)
+	}
+	if len(abs) >= len(learnState{}.Cgroup) {
+		return "", fmt.Errorf("the cgroup's path is longer than %d bytes: %s", len(learnState{}.Cgroup)-1, abs)
+	}
+	return abs, nil
+}

@@ -1,0 +1,87 @@
+package dataplane
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// LockTimeout is how long a command waits for another one to finish.
+const LockTimeout = 20 * time.Second
+
+// lock is the flock of the base directory. The kernel drops it when its holder dies.
+type lock struct{ dir *os.File }
+
+// acquire takes the lock; with create it makes the base directory first. Without create a directory that is
+// not there gives ErrNotStarted.
+func acquire(create bool) (*lock, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), LockTimeout)
+	defer cancel()
+	for {
+		l, err := tryAcquire(create)
+		if err == nil || !errors.Is(err, unix.EWOULDBLOCK) {
+			return l, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, refusedf("see who holds it: fuser -v "+base,
+				"another domain-route command has held the lock for %v", LockTimeout)
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}
+
+// tryAcquire returns EWOULDBLOCK when somebody else holds the lock, or has just removed what it is on.
+func tryAcquire(create bool) (*lock, error) {
+	if create {
+		if err := os.Mkdir(base, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+			return nil, fmt.Errorf("make %s: %w", base, err)
+		}
+	}
+	dir, err := openBase()
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(dir.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		dir.Close()
+		return nil, err
+	}
+	if !same(dir, base) {
+		dir.Close()
+		return nil, unix.EWOULDBLOCK
+	}
+	return &lock{dir}, nil
+}
+
+// same tells whether the path still leads to the open directory: `stop` removes it while others wait.
+func same(dir *os.File, path string) bool {
+	have, err := dir.Stat()
+	if err != nil {
+		return false
+	}
+	now, err := os.Lstat(path)
+	return err == nil && os.SameFile(have, now)
+}
+
+func (l *lock) release() { l.dir.Close() }
+
+// sweep removes what killed commands left. The lock is held.
+func (l *lock) sweep() error {
+	entries, err := os.ReadDir(base)
+	if err != nil {
+		return fmt.Errorf("list %s: %w", base, err)
+	}
+	for _, e := range entries {
+		if stale(e.Name()) {
+			if err := dismantle(tree(base + "/" + e.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
