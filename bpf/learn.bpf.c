@@ -5,10 +5,6 @@
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
-/* Makes BTF, and so bpf2go, know types that no map names. */
-const enum counter *type_counter __attribute__((unused));
-const struct suffix_targets *type_suffix_targets __attribute__((unused));
-
 static __always_inline struct asker *asker_of(struct __sk_buff *skb)
 {
 	struct bpf_sock *sk = skb->sk;

@@ -19,7 +19,7 @@
 MAP(BPF_MAP_TYPE_ARRAY, states, __u32, struct state, 1);
 MAP(BPF_MAP_TYPE_ARRAY, rulesets, __u32, struct ruleset, RULESET_SLOTS);
 MAP(BPF_MAP_TYPE_ARRAY, targets, __u32, struct target, MAX_TARGETS);
-MAP(BPF_MAP_TYPE_PERCPU_ARRAY, counters, __u32, __u64, COUNTERS);
+MAP(BPF_MAP_TYPE_PERCPU_ARRAY, counters, enum counter, __u64, COUNTERS);
 
 /* The patterns of a rule set, by the hash of the suffix. Each inner map is as large as its rule set. */
 struct patterns {

@@ -56,14 +56,14 @@ func resolveCgroup(dir string) (string, error) {
 	}
 	abs, err = filepath.EvalSymlinks(abs)
 	if err != nil {
-		return "", fmt.Errorf("find the cgroup: %w", err)
+		return "", fmt.Errorf("%w: %w", ErrNotCgroup, err)
 	}
 	var st unix.Statfs_t
 	if err := unix.Statfs(abs, &st); err != nil || st.Type != unix.CGROUP2_SUPER_MAGIC {
-		return "", fmt.Errorf("%s is not a cgroup v2 directory", abs)
+		return "", fmt.Errorf("%w: %s", ErrNotCgroup, abs)
 	}
 	if len(abs) >= len(learnState{}.Cgroup) {
-		return "", fmt.Errorf("the cgroup's path is longer than %d bytes: %s", len(learnState{}.Cgroup)-1, abs)
+		return "", fmt.Errorf("%w: its path is longer than %d bytes: %s", ErrNotCgroup, len(learnState{}.Cgroup)-1, abs)
 	}
 	return abs, nil
 }

@@ -11,6 +11,9 @@ var ErrNotStarted = errors.New("domain-route is not started")
 // ErrRefused marks what the kernel or a missing permission refused.
 var ErrRefused = errors.New("refused")
 
+// ErrNotCgroup is returned for a --cgroup that is no cgroup v2 directory.
+var ErrNotCgroup = errors.New("not a cgroup v2 directory")
+
 // A CureError is a failure that a command of the user's can mend.
 type CureError struct {
 	Err  error

@@ -114,12 +114,6 @@ type learnState struct {
 	Cgroup    [256]uint8
 }
 
-type learnSuffixTargets struct {
-	_    structs.HostLayout
-	Apex uint32
-	Sub  uint32
-}
-
 type learnTarget struct {
 	_      structs.HostLayout
 	Kind   uint8
@@ -133,29 +127,27 @@ type learnTarget struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	learnMapAskers            = "askers"
-	learnMapCounters          = "counters"
-	learnMapHints             = "hints"
-	learnMapHostPlain         = "host_plain"
-	learnMapHostRuled         = "host_ruled"
-	learnMapNamesPlain        = "names_plain"
-	learnMapNamesRuled        = "names_ruled"
-	learnMapOwn               = "own"
-	learnMapQuestions         = "questions"
-	learnMapRules             = "rules"
-	learnMapRulesets          = "rulesets"
-	learnMapScratches         = "scratches"
-	learnMapStates            = "states"
-	learnMapSteeredSockets    = "steered_sockets"
-	learnMapTargets           = "targets"
-	learnMapUsersPlain        = "users_plain"
-	learnMapUsersRuled        = "users_ruled"
-	learnProgDnsEgress        = "dns_egress"
-	learnProgDnsIngress       = "dns_ingress"
-	learnProgDnsTcEthernet    = "dns_tc_ethernet"
-	learnProgDnsTcIp          = "dns_tc_ip"
-	learnVarTypeCounter       = "type_counter"
-	learnVarTypeSuffixTargets = "type_suffix_targets"
+	learnMapAskers         = "askers"
+	learnMapCounters       = "counters"
+	learnMapHints          = "hints"
+	learnMapHostPlain      = "host_plain"
+	learnMapHostRuled      = "host_ruled"
+	learnMapNamesPlain     = "names_plain"
+	learnMapNamesRuled     = "names_ruled"
+	learnMapOwn            = "own"
+	learnMapQuestions      = "questions"
+	learnMapRules          = "rules"
+	learnMapRulesets       = "rulesets"
+	learnMapScratches      = "scratches"
+	learnMapStates         = "states"
+	learnMapSteeredSockets = "steered_sockets"
+	learnMapTargets        = "targets"
+	learnMapUsersPlain     = "users_plain"
+	learnMapUsersRuled     = "users_ruled"
+	learnProgDnsEgress     = "dns_egress"
+	learnProgDnsIngress    = "dns_ingress"
+	learnProgDnsTcEthernet = "dns_tc_ethernet"
+	learnProgDnsTcIp       = "dns_tc_ip"
 )
 
 // loadLearn returns the embedded CollectionSpec for learn.
@@ -233,8 +225,6 @@ type learnMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type learnVariableSpecs struct {
-	TypeCounter       *ebpf.VariableSpec `ebpf:"type_counter"`
-	TypeSuffixTargets *ebpf.VariableSpec `ebpf:"type_suffix_targets"`
 }
 
 // learnObjects contains all objects after they have been loaded into the kernel.
@@ -302,8 +292,6 @@ func (m *learnMaps) Close() error {
 //
 // It can be passed to loadLearnObjects or ebpf.CollectionSpec.LoadAndAssign.
 type learnVariables struct {
-	TypeCounter       *ebpf.Variable `ebpf:"type_counter"`
-	TypeSuffixTargets *ebpf.Variable `ebpf:"type_suffix_targets"`
 }
 
 // learnPrograms contains all programs after they have been loaded into the kernel.

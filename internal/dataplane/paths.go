@@ -35,7 +35,7 @@ func (t tree) dirs() []string {
 	return []string{string(t), t.dir("maps"), t.dir("links"), t.dir("text"), t.dir("clsact")}
 }
 
-func (t tree) dir(name string) string    { return filepath.Join(string(t), name) }
+func (t tree) dir(name string) string     { return filepath.Join(string(t), name) }
 func (t tree) mapPin(name string) string  { return filepath.Join(string(t), "maps", name) }
 func (t tree) linkPin(name string) string { return filepath.Join(string(t), "links", name) }
 func (t tree) textPin(generation uint32) string {

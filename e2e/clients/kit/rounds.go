@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/domain-route/domain-route/e2e/harness"
@@ -31,6 +32,9 @@ const (
 // String is the family's number, as programs take it.
 func (f Family) String() string { return fmt.Sprint(int(f)) }
 
+// made counts the names of this process: no resolver may know one from before.
+var made atomic.Int32
+
 // Round is one name that nobody has asked for yet, at addresses that no other name has: nothing learnt earlier can
 // help it.
 type Round struct {
@@ -48,9 +52,10 @@ func Rule(h *harness.Host) { h.Must("rule", "add", RuledDomain, Interface) }
 // MakeRounds makes n rounds with a rule and n without. Their names have addresses of the families given, both if none is.
 func MakeRounds(h *harness.Host, n int, label string, families ...Family) Rounds {
 	var rounds Rounds
-	for i := range n {
+	for range n {
+		count := made.Add(1)
 		for _, domain := range []string{RuledDomain, UnruledDomain} {
-			r := Round{Name: fmt.Sprintf("%s-%d.%s", label, i, domain), Host: h.MustHost(), Ruled: domain == RuledDomain}
+			r := Round{Name: fmt.Sprintf("%s-%d.%s", label, count, domain), Host: h.MustHost(), Ruled: domain == RuledDomain}
 			var addrs []netip.Addr
 			for _, f := range []Family{IPv4, IPv6} {
 				if len(families) == 0 || slices.Contains(families, f) {

@@ -1,0 +1,157 @@
+// Package cli is the command line: one file for each command.
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"github.com/domain-route/domain-route/internal/dataplane"
+	"github.com/domain-route/domain-route/internal/netdev"
+	"github.com/domain-route/domain-route/internal/pattern"
+	"github.com/domain-route/domain-route/internal/ruleset"
+)
+
+// Exit codes.
+const (
+	ExitDone    = 0 // done, or yes
+	ExitNo      = 1 // a truthful no
+	ExitUsage   = 2 // usage or configuration
+	ExitRefused = 3 // refused by the kernel or for want of permission
+)
+
+// Env is what a command may use of the world.
+type Env struct {
+	Stdout, Stderr io.Writer
+	Terminal       bool // Stdout is one: align tables and head them
+}
+
+// errNo is a truthful no that has been said already.
+var errNo = errors.New("no")
+
+// usageError is wrong usage.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+// Run runs one command and returns its exit code.
+func Run(env Env, args []string) int {
+	root := newRoot(&app{Env: env})
+	root.SetArgs(args)
+	root.SetOut(env.Stdout)
+	root.SetErr(env.Stderr)
+	err := root.Execute()
+	if err != nil && !errors.Is(err, errNo) {
+		fmt.Fprintf(env.Stderr, "domain-route: %v\n", err)
+	}
+	return exitCode(err)
+}
+
+func exitCode(err error) int {
+	var usage usageError
+	var syntax *pattern.SyntaxError
+	var target *ruleset.TargetError
+	var elsewhere *dataplane.AttachedElsewhereError
+	switch {
+	case err == nil:
+		return ExitDone
+	case errors.Is(err, errNo), errors.Is(err, dataplane.ErrNotStarted):
+		return ExitNo
+	case errors.As(err, &usage), errors.As(err, &syntax), errors.As(err, &target), errors.As(err, &elsewhere):
+		return ExitUsage
+	case errors.Is(err, netdev.ErrNoDevice), errors.Is(err, dataplane.ErrNotCgroup):
+		return ExitUsage
+	default:
+		return ExitRefused
+	}
+}
+
+// app is what the commands share.
+type app struct {
+	Env
+	output string // -o
+}
+
+func newRoot(a *app) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "domain-route",
+		Short: "Send connections by domain name, in the kernel, with nothing running",
+		Long: `domain-route sends every new connection to a domain by the interface you name.
+
+    sudo domain-route start
+    sudo domain-route rule add example.com wg0
+
+From then on all programs' connections to example.com and its subdomains leave by wg0. Nothing keeps running:
+programs in the kernel learn from DNS answers which address belongs to which name, and bind sockets as they
+connect.`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args: func(_ *cobra.Command, given []string) error {
+			if len(given) > 0 {
+				return usageError{fmt.Errorf("no command %q; see: domain-route help", given[0])}
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		PersistentPreRunE: func(*cobra.Command, []string) error {
+			if a.output != "text" && a.output != "json" {
+				return usageError{fmt.Errorf("output format %q: it is text or json", a.output)}
+			}
+			return nil
+		},
+	}
+	root.PersistentFlags().StringVarP(&a.output, "output", "o", "text", "output `format`: text or json")
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.AddCommand(a.start(), a.stop(), a.status(), a.rule(), a.rdns(), a.decision(), a.version())
+	return root
+}
+
+// args makes cobra's check of the number of arguments a usage error.
+func args(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, given []string) error {
+		if err := check(cmd, given); err != nil {
+			return usageError{fmt.Errorf("%w; usage: %s", err, cmd.UseLine())}
+		}
+		return nil
+	}
+}
+
+// withSystem opens what is started, for one command.
+func withSystem(f func(*dataplane.System) error) error {
+	own, err := netdev.Addresses()
+	if err != nil {
+		return err
+	}
+	s, err := dataplane.Open(own)
+	if errors.Is(err, dataplane.ErrNotStarted) {
+		return fmt.Errorf("%w; start it with: domain-route start", err)
+	}
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	return f(s)
+}
+
+func (a *app) warn(format string, args ...any) {
+	fmt.Fprintf(a.Stderr, "domain-route: "+format+"\n", args...)
+}
+
+// IsTerminal tells whether a file is a terminal.
+func IsTerminal(f *os.File) bool {
+	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
+	return err == nil
+}
+
+func parseAddr(s string) (netip.Addr, error) {
+	addr, err := netip.ParseAddr(s)
+	if err != nil {
+		return addr, usageError{fmt.Errorf("address %q: %w", s, err)}
+	}
+	return addr.Unmap(), nil
+}

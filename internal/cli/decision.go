@@ -1,0 +1,76 @@
+package cli
+
+import (
+	"fmt"
+	"net/netip"
+
+	"github.com/spf13/cobra"
+
+	"github.com/domain-route/domain-route/internal/dataplane"
+	"github.com/domain-route/domain-route/internal/netdev"
+	"github.com/domain-route/domain-route/internal/ruleset"
+)
+
+type decisionRow struct {
+	Address   netip.Addr      `json:"address"`
+	Level     dataplane.Level `json:"level"`
+	PID       uint32          `json:"pid"`
+	UID       uint32          `json:"uid"`
+	Name      string          `json:"name"`
+	Rule      string          `json:"rule"`
+	Target    string          `json:"target"`
+	Interface string          `json:"interface,omitempty"` // the first of the chain that exists now
+	Ifindex   int             `json:"ifindex,omitempty"`
+	Verdict   string          `json:"verdict"` // steered, direct, blocked
+}
+
+func (a *app) decision() *cobra.Command {
+	return &cobra.Command{
+		Use:   "decision",
+		Short: "List what is decided for addresses whose name has a rule: address, interface index",
+		Long: `Lists, for each address learnt under a name with a rule, what a connection to it gets now: the address, the
+index of the interface (0 if it is not bound to any), the verdict, whom it counts for, the name and the rule.`,
+		Args: args(cobra.NoArgs),
+		RunE: func(*cobra.Command, []string) error {
+			return withSystem(func(s *dataplane.System) error {
+				learnt, set, err := learntAndRules(s)
+				if err != nil {
+					return err
+				}
+				rows := []decisionRow{}
+				for _, d := range dataplane.Decisions(learnt, set) {
+					rows = append(rows, decide(d))
+				}
+				return a.print("DecisionList", map[string]any{"decisions": rows}, func() { a.printDecisions(rows) })
+			})
+		},
+	}
+}
+
+// decide finds what a decision comes to with the interfaces there are now.
+func decide(d dataplane.Decision) decisionRow {
+	row := decisionRow{
+		Address: d.Address, Level: d.Level, PID: d.PID, UID: d.UID, Name: d.Name.String(),
+		Rule: d.Rule.Pattern.String(), Target: d.Rule.Target.String(), Verdict: "blocked",
+	}
+	for _, name := range d.Rule.Target.Chain() {
+		if dev, err := netdev.ByName(name); err == nil {
+			row.Interface, row.Ifindex, row.Verdict = name, dev.Index, "steered"
+			return row
+		}
+	}
+	if d.Rule.Target.Kind == ruleset.Direct || (d.Rule.Target.Kind == ruleset.Interface && d.Rule.Target.End == ruleset.EndDirect) {
+		row.Verdict = "direct"
+	}
+	return row
+}
+
+func (a *app) printDecisions(rows []decisionRow) {
+	var lines [][]string
+	for _, r := range rows {
+		lines = append(lines, []string{
+			r.Address.String(), fmt.Sprint(r.Ifindex), dash(r.Interface), r.Verdict, whose(r.Level, r.PID, r.UID), r.Name, r.Rule,
+		})
+	}
+	a.table([]string{"ADDRESS", "IFINDEX", "INTERFACE", "VERDICT", "COUNTS FOR", "NAME", "RULE"}, lines)
+}

@@ -1,0 +1,111 @@
+package cli
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/domain-route/domain-route/internal/dataplane"
+	"github.com/domain-route/domain-route/internal/pattern"
+	"github.com/domain-route/domain-route/internal/ruleset"
+)
+
+type learntRow struct {
+	Address netip.Addr      `json:"address"`
+	Name    string          `json:"name"`
+	Level   dataplane.Level `json:"level"`
+	PID     uint32          `json:"pid"`
+	UID     uint32          `json:"uid"`
+	TTL     int             `json:"ttl"` // seconds; negative once it is over
+	Rule    string          `json:"rule,omitempty"`
+	Target  string          `json:"target,omitempty"`
+}
+
+func (a *app) rdns() *cobra.Command {
+	return &cobra.Command{
+		Use:   "rdns [ADDRESS]",
+		Short: "List the learnt names: address, name, who learnt it, seconds left, rule",
+		Long: `Lists which address was learnt to belong to which name, by whom (a process, a user, or the host's services),
+how many seconds of its TTL are left (negative once it is over: the name still counts for an hour), and the
+rule that matches the name.`,
+		Args: args(cobra.MaximumNArgs(1)),
+		RunE: func(_ *cobra.Command, given []string) error {
+			var only netip.Addr
+			var err error
+			if len(given) == 1 {
+				if only, err = parseAddr(given[0]); err != nil {
+					return err
+				}
+			}
+			return withSystem(func(s *dataplane.System) error {
+				rows, err := learntRows(s, only)
+				if err != nil {
+					return err
+				}
+				return a.print("LearntList", map[string]any{"names": rows}, func() { a.printLearnt(rows) })
+			})
+		},
+	}
+}
+
+func learntRows(s *dataplane.System, only netip.Addr) ([]learntRow, error) {
+	learnt, set, err := learntAndRules(s)
+	if err != nil {
+		return nil, err
+	}
+	rows := []learntRow{}
+	for _, l := range learnt {
+		if only.IsValid() && l.Address != only {
+			continue
+		}
+		row := learntRow{
+			Address: l.Address, Name: l.Name.String(), Level: l.Level, PID: l.PID, UID: l.UID,
+			TTL: int(l.TTL / time.Second),
+		}
+		if l.Name == "" {
+			row.Name = "?"
+		} else if r, ok := set.Match(l.Name); ok && r.Pattern.Kind != pattern.Default {
+			row.Rule, row.Target = r.Pattern.String(), r.Target.String()
+		}
+		rows = append(rows, row)
+	}
+	return rows, nil
+}
+
+func learntAndRules(s *dataplane.System) ([]dataplane.Learnt, *ruleset.Set, error) {
+	learnt, err := s.Learnt()
+	if err != nil {
+		return nil, nil, err
+	}
+	set, err := s.Rules()
+	return learnt, set, err
+}
+
+func (a *app) printLearnt(rows []learntRow) {
+	var lines [][]string
+	for _, r := range rows {
+		lines = append(lines, []string{r.Address.String(), r.Name, whose(r.Level, r.PID, r.UID), fmt.Sprint(r.TTL), dash(r.Rule)})
+	}
+	a.table([]string{"ADDRESS", "NAME", "LEARNT BY", "TTL", "RULE"}, lines)
+}
+
+// whose says in words whom a name counts for.
+func whose(level dataplane.Level, pid, uid uint32) string {
+	switch level {
+	case dataplane.LevelProcess:
+		return fmt.Sprintf("process %d (user %d)", pid, uid)
+	case dataplane.LevelUser:
+		return fmt.Sprintf("user %d", uid)
+	default:
+		return "host"
+	}
+}
+
+func dash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}

@@ -1,0 +1,233 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/net/publicsuffix"
+
+	"github.com/domain-route/domain-route/internal/dataplane"
+	"github.com/domain-route/domain-route/internal/netdev"
+	"github.com/domain-route/domain-route/internal/pattern"
+	"github.com/domain-route/domain-route/internal/ruleset"
+)
+
+type ruleRow struct {
+	Pattern string `json:"pattern"`
+	Target  string `json:"target"`
+}
+
+type ruleChange struct {
+	Pattern  string   `json:"pattern"`
+	Target   string   `json:"target,omitempty"`
+	Replaced string   `json:"replaced,omitempty"`
+	Deleted  bool     `json:"deleted,omitempty"`
+	Warnings []string `json:"warnings,omitempty"`
+}
+
+func (a *app) rule() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "rule",
+		Short: "Add, delete and list rules",
+		Args:  args(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return usageError{fmt.Errorf("rule needs one of add, del, list; see: %s --help", cmd.CommandPath())}
+		},
+	}
+	cmd.AddCommand(a.ruleAdd(), a.ruleDel(), a.ruleList())
+	return cmd
+}
+
+func (a *app) ruleAdd() *cobra.Command {
+	return &cobra.Command{
+		Use:   "add PATTERN TARGET",
+		Short: "Add a rule, or replace the one with the same pattern",
+		Long: `Patterns; the most specific one wins:
+    example.com      it and every subdomain
+    *.example.com    subdomains only
+    =example.com     exactly it
+    default, or .    everything else; loopback, link-local, multicast and private addresses are left alone
+
+Targets:
+    wg0              an interface by name; it need not exist yet. While it does not, connections fail
+    3                an interface by its index now; its name is kept
+    wg0,wwan0        the first that exists; connections fail while none does
+    wg0,direct       the same, but while none exists connections are left alone
+    direct           leave connections alone
+    block            refuse connections`,
+		Example:           "  domain-route rule add example.com wg0\n  domain-route rule add default wwan0",
+		Args:              args(cobra.ExactArgs(2)),
+		ValidArgsFunction: completeRuleAdd,
+		RunE: func(_ *cobra.Command, given []string) error {
+			p, err := pattern.Parse(given[0])
+			if err != nil {
+				return err
+			}
+			return withSystem(func(s *dataplane.System) error {
+				t, err := parseTarget(given[1], s)
+				if err != nil {
+					return err
+				}
+				return a.addRule(s, ruleset.Rule{Pattern: p, Target: t})
+			})
+		},
+	}
+}
+
+func (a *app) addRule(s *dataplane.System, r ruleset.Rule) error {
+	set, err := s.Rules()
+	if err != nil {
+		return err
+	}
+	change := ruleChange{Pattern: r.Pattern.String(), Target: r.Target.String()}
+	old, replaced := set.Add(r)
+	if replaced {
+		change.Replaced = old.String()
+	}
+	if !replaced || old != r.Target {
+		if err := s.SetRules(set); err != nil {
+			return err
+		}
+	}
+	change.Warnings = warnings(r, s.AtHome())
+	for _, w := range change.Warnings {
+		a.warn("warning: %s", w)
+	}
+	return a.print("RuleChange", change, func() {})
+}
+
+// parseTarget reads a target; a bare number is an interface's index.
+func parseTarget(s string, sys *dataplane.System) (ruleset.Target, error) {
+	index, err := strconv.Atoi(s)
+	if err != nil {
+		return ruleset.ParseTarget(s)
+	}
+	if !sys.AtHome() {
+		return ruleset.Target{}, usageError{errors.New("an index means something only in the network namespace that start ran in; give a name")}
+	}
+	d, err := netdev.ByIndex(index)
+	if err != nil {
+		return ruleset.Target{}, err
+	}
+	return ruleset.ParseTarget(d.Name)
+}
+
+// warnings tells what is allowed but may surprise.
+func warnings(r ruleset.Rule, home bool) []string {
+	var all []string
+	if name := r.Pattern.Name.String(); r.Pattern.Kind != pattern.Default && r.Pattern.Kind != pattern.Exact {
+		if suffix, icann := publicsuffix.PublicSuffix(name); suffix == name && icann {
+			all = append(all, name+" is a public suffix: the rule is for everybody's names below it")
+		}
+	}
+	if !home {
+		return all
+	}
+	for _, name := range r.Target.Chain() {
+		d, err := netdev.ByName(name)
+		if errors.Is(err, netdev.ErrNoDevice) {
+			all = append(all, fmt.Sprintf("interface %s does not exist now; the rule counts once it does", name))
+			continue
+		}
+		if err != nil {
+			continue
+		}
+		if lacks, err := netdev.LacksDefaultRoute(d); err == nil && lacks {
+			all = append(all, fmt.Sprintf("no IPv4 default route by %s, so only its own network can be reached; add one: "+
+				"ip route add default via GATEWAY dev %s metric 9999", name, name))
+		}
+	}
+	return all
+}
+
+func (a *app) ruleDel() *cobra.Command {
+	return &cobra.Command{
+		Use:               "del PATTERN",
+		Aliases:           []string{"delete"},
+		Short:             "Delete a rule",
+		Args:              args(cobra.ExactArgs(1)),
+		ValidArgsFunction: completePatterns,
+		RunE: func(_ *cobra.Command, given []string) error {
+			p, err := pattern.Parse(given[0])
+			if err != nil {
+				return err
+			}
+			return withSystem(func(s *dataplane.System) error {
+				set, err := s.Rules()
+				if err != nil {
+					return err
+				}
+				change := ruleChange{Pattern: p.String(), Deleted: set.Del(p)}
+				if change.Deleted {
+					if err := s.SetRules(set); err != nil {
+						return err
+					}
+				}
+				if err := a.print("RuleChange", change, func() {}); err != nil || change.Deleted {
+					return err
+				}
+				a.warn("no rule for %s", p)
+				return errNo
+			})
+		},
+	}
+}
+
+func (a *app) ruleList() *cobra.Command {
+	return &cobra.Command{
+		Use:     "list",
+		Aliases: []string{"ls"},
+		Short:   "List the rules, one a line: PATTERN TARGET",
+		Args:    args(cobra.NoArgs),
+		RunE: func(*cobra.Command, []string) error {
+			return withSystem(func(s *dataplane.System) error {
+				set, err := s.Rules()
+				if err != nil {
+					return err
+				}
+				rows := []ruleRow{}
+				for _, r := range set.Rules() {
+					rows = append(rows, ruleRow{r.Pattern.String(), r.Target.String()})
+				}
+				return a.print("RuleList", map[string]any{"rules": rows}, func() {
+					for _, r := range rows {
+						fmt.Fprintln(a.Stdout, r.Pattern, r.Target)
+					}
+				})
+			})
+		},
+	}
+}
+
+// completeRuleAdd offers the patterns and the interfaces there are.
+func completeRuleAdd(cmd *cobra.Command, given []string, start string) ([]string, cobra.ShellCompDirective) {
+	if len(given) == 0 {
+		return completePatterns(cmd, given, start)
+	}
+	words := []string{"direct", "block"}
+	if devices, err := netdev.List(); err == nil && len(given) == 1 {
+		for _, d := range devices {
+			words = append(words, d.Name)
+		}
+	}
+	return words, cobra.ShellCompDirectiveNoFileComp
+}
+
+func completePatterns(_ *cobra.Command, given []string, _ string) ([]string, cobra.ShellCompDirective) {
+	var words []string
+	if len(given) == 0 {
+		_ = withSystem(func(s *dataplane.System) error {
+			set, err := s.Rules()
+			if err != nil {
+				return err
+			}
+			for _, r := range set.Rules() {
+				words = append(words, r.Pattern.String())
+			}
+			return nil
+		})
+	}
+	return words, cobra.ShellCompDirectiveNoFileComp
+}

@@ -1,0 +1,107 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/domain-route/domain-route/internal/dataplane"
+)
+
+type statusResult struct {
+	State      string            `json:"state"`
+	Home       bool              `json:"home"`
+	Observers  []string          `json:"observers"`
+	Cgroup     string            `json:"cgroup"`
+	Rules      int               `json:"rules"`
+	Generation uint32            `json:"generation"`
+	Programs   []programRow      `json:"programs"`
+	Counters   map[string]uint64 `json:"counters"`
+	Memory     uint64            `json:"memory_bytes"`
+	Warnings   []string          `json:"warnings"`
+}
+
+type programRow struct {
+	Name     string `json:"name"`
+	Hook     string `json:"hook"`
+	ID       uint32 `json:"id"`
+	Attached bool   `json:"attached"`
+	Verified uint32 `json:"verified_instructions"`
+}
+
+func (a *app) status() *cobra.Command {
+	return &cobra.Command{
+		Use:   "status",
+		Short: "Tell what runs in the kernel, with all counters; exit 1 if nothing does",
+		Args:  args(cobra.NoArgs),
+		RunE: func(*cobra.Command, []string) error {
+			st, err := dataplane.Inspect()
+			if err != nil {
+				return err
+			}
+			if err := a.print("Status", statusData(st), func() { a.printStatus(st) }); err != nil {
+				return err
+			}
+			if st.State != dataplane.StateStarted {
+				return errNo
+			}
+			return nil
+		},
+	}
+}
+
+func statusData(st dataplane.Status) statusResult {
+	r := statusResult{
+		State: st.State, Home: st.Home, Observers: notNil(st.Observers), Cgroup: st.Cgroup, Rules: st.Rules,
+		Generation: st.Generation, Programs: []programRow{}, Counters: map[string]uint64{}, Memory: st.Memory,
+		Warnings: notNil(st.Warnings),
+	}
+	for _, p := range st.Programs {
+		r.Programs = append(r.Programs, programRow(p))
+	}
+	for _, c := range st.Counters {
+		r.Counters[c.Name] = c.Value
+	}
+	return r
+}
+
+func notNil(s []string) []string {
+	if s == nil {
+		return []string{}
+	}
+	return s
+}
+
+func (a *app) printStatus(st dataplane.Status) {
+	for _, w := range st.Warnings {
+		a.warn("warning: %s", w)
+	}
+	fmt.Fprintln(a.Stdout, st.State)
+	if st.State == dataplane.StateStopped || st.Cgroup == "" {
+		return
+	}
+	fmt.Fprintf(a.Stdout, "observers: %s\ncgroup: %s\nnetwork namespace: %s\nrules: %d (generation %d)\nkernel memory: %.1f MB\n",
+		strings.Join(st.Observers, ", "), st.Cgroup, thisOrAnother(st.Home), st.Rules, st.Generation, float64(st.Memory)/1e6)
+	fmt.Fprintln(a.Stdout, "\nprograms:")
+	for _, p := range st.Programs {
+		state := ""
+		if !p.Attached {
+			state = " (not attached)"
+		}
+		fmt.Fprintf(a.Stdout, "  %-12s %s, id %d%s\n", p.Hook, p.Name, p.ID, state)
+	}
+	fmt.Fprintln(a.Stdout, "\ncounters (those that are not 0):")
+	for _, c := range st.Counters {
+		if c.Value > 0 {
+			fmt.Fprintf(a.Stdout, "  %-24s %d\n", c.Name, c.Value)
+		}
+	}
+}
+
+func thisOrAnother(this bool) string {
+	if this {
+		return "this one"
+	}
+	return "another one"
+}

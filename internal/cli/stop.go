@@ -1,0 +1,38 @@
+package cli
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/domain-route/domain-route/internal/dataplane"
+)
+
+type stopResult struct {
+	Stopped        bool `json:"stopped"`
+	RulesForgotten int  `json:"rules_forgotten"`
+}
+
+func (a *app) stop() *cobra.Command {
+	return &cobra.Command{
+		Use:   "stop",
+		Short: "Stop steering and remove everything from the kernel, rules included",
+		Long: `Stops steering and removes from the kernel what start and rule add put there, and nothing else. Sockets that
+are bound stay so until they close. Rules are forgotten: domain-route rule list > FILE keeps them.`,
+		Args: args(cobra.NoArgs),
+		RunE: func(*cobra.Command, []string) error {
+			done, err := dataplane.Stop()
+			if err != nil {
+				return err
+			}
+			return a.print("Stop", stopResult{done.Was, done.Rules}, func() {
+				switch {
+				case !done.Was:
+					a.warn("was not started")
+				case done.Rules > 0:
+					a.warn("stopped; %d rules forgotten", done.Rules)
+				default:
+					a.warn("stopped")
+				}
+			})
+		},
+	}
+}

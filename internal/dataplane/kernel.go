@@ -1,0 +1,73 @@
+package dataplane
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// The oldest kernel we run on: bpf_set_retval and bpf_loop are in, and Debian 12 has it.
+const oldestMajor, oldestMinor = 6, 1
+
+// checkHost refuses early, and in one line, what cannot work.
+func checkHost() error {
+	if err := checkKernel(); err != nil {
+		return err
+	}
+	if os.Geteuid() != 0 {
+		return refusedf("run it as root, by sudo", "not root")
+	}
+	_, _, errno := unix.Syscall(unix.SYS_BPF, ^uintptr(0), 0, 0)
+	if errno == unix.ENOSYS || errno == unix.EPERM {
+		return refusedf("boot a kernel with CONFIG_BPF_SYSCALL, or leave the container that forbids it",
+			"the kernel does not let us use BPF: %w", errno)
+	}
+	return nil
+}
+
+func checkKernel() error {
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		return fmt.Errorf("ask for the kernel's version: %w", err)
+	}
+	release := unix.ByteSliceToString(u.Release[:])
+	var major, minor int
+	if _, err := fmt.Sscanf(release, "%d.%d", &major, &minor); err != nil {
+		return fmt.Errorf("read the kernel's version %q: %w", release, err)
+	}
+	if major < oldestMajor || (major == oldestMajor && minor < oldestMinor) {
+		return refusedf("boot a newer one", "kernel %s is too old: domain-route needs %d.%d or later",
+			release, oldestMajor, oldestMinor)
+	}
+	return nil
+}
+
+// netnsCookie identifies the network namespace we run in, the way BPF programs see it.
+func netnsCookie() (uint64, error) {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return 0, fmt.Errorf("open a socket: %w", err)
+	}
+	defer unix.Close(fd)
+	cookie, err := unix.GetsockoptUint64(fd, unix.SOL_SOCKET, unix.SO_NETNS_COOKIE)
+	if err != nil {
+		return 0, fmt.Errorf("ask for the network namespace's cookie: %w", err)
+	}
+	return cookie, nil
+}
+
+// bootTime is the clock of the BPF programs, in nanoseconds.
+func bootTime() uint64 {
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil {
+		return 0
+	}
+	return uint64(ts.Nano())
+}
+
+// notPermitted tells a refusal by the kernel from other failures.
+func notPermitted(err error) bool {
+	return errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES)
+}

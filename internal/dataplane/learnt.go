@@ -1,0 +1,157 @@
+package dataplane
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/cilium/ebpf"
+
+	"github.com/domain-route/domain-route/internal/pattern"
+)
+
+// A Level says whom a learnt name counts for.
+type Level string
+
+// The levels, in the order in which connect asks them.
+const (
+	LevelProcess Level = "process"
+	LevelUser    Level = "user"
+	LevelHost    Level = "host"
+)
+
+// grace is how long after its TTL a learnt name still counts; GRACE in bpf/evidence.h.
+const grace = time.Hour
+
+// Learnt is a name learnt for an address.
+type Learnt struct {
+	Address netip.Addr
+	Name    pattern.Name // empty: the name was evicted, its address was not
+	Level   Level
+	PID     uint32        // LevelProcess
+	UID     uint32        // LevelProcess and LevelUser
+	TTL     time.Duration // left; negative once it is over
+	Seen    time.Duration // since the latest answer
+}
+
+// Live tells whether the name still counts.
+func (l Learnt) Live() bool { return l.TTL > -grace }
+
+// Learnt reads all learnt names, by address, level and age.
+func (s *System) Learnt() ([]Learnt, error) {
+	names, err := s.names(learnMapNamesPlain)
+	if err != nil {
+		return nil, err
+	}
+	ruled, err := s.names(learnMapNamesRuled)
+	if err != nil {
+		return nil, err
+	}
+	for hash, n := range ruled {
+		names[hash] = n
+	}
+	now := bootTime()
+	var all []Learnt
+	seen := map[Learnt]bool{}
+	for _, from := range []string{learnMapUsersRuled, learnMapUsersPlain, learnMapHostRuled, learnMapHostPlain} {
+		err := s.eachLearnt(from, func(scope learnScope, raw learnLearnt) {
+			l := Learnt{
+				Address: netip.AddrFrom16(scope.Addr).Unmap(),
+				Name:    names[raw.Name],
+				Level:   level(scope, from),
+				PID:     scope.Pid,
+				UID:     scope.Uid,
+			}
+			// A name can be with those that have a rule and with those that have none, from before and after
+			// a rule change.
+			if seen[l] {
+				return
+			}
+			seen[l] = true
+			l.TTL = time.Duration(int64(raw.Ends - now))
+			l.Seen = time.Duration(int64(now - raw.Seen))
+			all = append(all, l)
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	slices.SortFunc(all, func(a, b Learnt) int {
+		return cmp.Or(a.Address.Compare(b.Address), cmp.Compare(levelOrder(a.Level), levelOrder(b.Level)),
+			cmp.Compare(a.UID, b.UID), cmp.Compare(a.PID, b.PID), cmp.Compare(a.Seen, b.Seen))
+	})
+	return all, nil
+}
+
+func level(scope learnScope, from string) Level {
+	switch {
+	case from == learnMapHostRuled || from == learnMapHostPlain:
+		return LevelHost
+	case scope.Pid != 0:
+		return LevelProcess
+	default:
+		return LevelUser
+	}
+}
+
+func levelOrder(l Level) int { return slices.Index([]Level{LevelProcess, LevelUser, LevelHost}, l) }
+
+// eachLearnt calls f for every name in one of the maps of evidence.
+func (s *System) eachLearnt(name string, f func(learnScope, learnLearnt)) error {
+	return each(s.maps[name], func(scope learnScope, set learnLearntSet) {
+		for _, l := range set.Names {
+			if l.Name != 0 {
+				f(scope, l)
+			}
+		}
+	})
+}
+
+// names reads one of the maps of names.
+func (s *System) names(name string) (map[uint64]pattern.Name, error) {
+	all := map[uint64]pattern.Name{}
+	err := each(s.maps[name], func(hash uint64, raw learnName) {
+		if n, err := pattern.FromWire(raw.Wire[:min(int(raw.Length), len(raw.Wire))]); err == nil {
+			all[hash] = n
+		}
+	})
+	return all, err
+}
+
+// each reads a whole hash map in few system calls. Programs go on changing it meanwhile.
+func each[K, V any](m *ebpf.Map, f func(K, V)) error {
+	size := batch
+	for {
+		err := eachBatch(m, size, f)
+		// A bucket holds more than a batch does.
+		if !errors.Is(err, errBatchTooSmall) || size > int(m.MaxEntries()) {
+			return err
+		}
+		size *= 4
+	}
+}
+
+var errBatchTooSmall = errors.New("batch too small")
+
+func eachBatch[K, V any](m *ebpf.Map, size int, f func(K, V)) error {
+	keys, values := make([]K, size), make([]V, size)
+	var cursor ebpf.MapBatchCursor
+	for {
+		n, err := m.BatchLookup(&cursor, keys, values, nil)
+		if isNoSpace(err) && n == 0 {
+			return errBatchTooSmall
+		}
+		for i := range n {
+			f(keys[i], values[i])
+		}
+		if errors.Is(err, ebpf.ErrKeyNotExist) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("read the map %v: %w", m, err)
+		}
+	}
+}

@@ -1,0 +1,111 @@
+package dataplane
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/cilium/ebpf"
+)
+
+// perCPUSpare is what LRU maps get on top for each possible CPU: each keeps 128 free nodes, and small maps
+// evicted while nearly empty before Linux 6.16 (commit d4adf1c9ee77).
+const perCPUSpare = 256
+
+// unpinned maps live as long as the programs that use them.
+var unpinned = map[string]bool{learnMapScratches: true}
+
+// objects are the loaded programs and the maps they share.
+type objects struct {
+	maps     map[string]*ebpf.Map
+	programs map[string]*ebpf.Program
+	close    []func()
+}
+
+func (o *objects) Close() {
+	for _, f := range o.close {
+		f()
+	}
+}
+
+// load loads all programs into the kernel, on the maps given and fresh ones for the rest.
+func load(reuse map[string]*ebpf.Map) (*objects, error) {
+	o := &objects{maps: map[string]*ebpf.Map{}, programs: map[string]*ebpf.Program{}}
+	for name, m := range reuse {
+		o.maps[name] = m
+	}
+	for _, spec := range []func() (*ebpf.CollectionSpec, error){loadLearn, loadSteer} {
+		if err := o.add(spec); err != nil {
+			o.Close()
+			return nil, err
+		}
+	}
+	return o, nil
+}
+
+func (o *objects) add(from func() (*ebpf.CollectionSpec, error)) error {
+	spec, err := from()
+	if err != nil {
+		return fmt.Errorf("read the embedded programs: %w", err)
+	}
+	if err := size(spec); err != nil {
+		return err
+	}
+	shared := map[string]*ebpf.Map{}
+	for name, m := range o.maps {
+		if spec.Maps[name] != nil {
+			shared[name] = m
+		}
+	}
+	coll, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: shared})
+	if err != nil {
+		return loadError(err)
+	}
+	o.close = append(o.close, coll.Close)
+	for name, m := range coll.Maps {
+		if o.maps[name] == nil {
+			o.maps[name] = m
+		}
+	}
+	for name, p := range coll.Programs {
+		o.programs[name] = p
+	}
+	return nil
+}
+
+// size raises the LRU maps by what each CPU keeps to itself.
+func size(spec *ebpf.CollectionSpec) error {
+	cpus, err := ebpf.PossibleCPU()
+	if err != nil {
+		return fmt.Errorf("count the CPUs: %w", err)
+	}
+	for _, m := range spec.Maps {
+		if m.Type == ebpf.LRUHash {
+			m.MaxEntries += uint32(cpus) * perCPUSpare
+		}
+	}
+	return nil
+}
+
+// loadError keeps a verifier's log out of the user's sight; `start --verifier-log` shows it.
+func loadError(err error) error {
+	var ve *ebpf.VerifierError
+	if errors.As(err, &ve) {
+		return &CureError{
+			Err:  fmt.Errorf("%w: the kernel's verifier refused a program: %w", ErrRefused, ve),
+			Cure: "see why: domain-route start --verifier-log",
+		}
+	}
+	if notPermitted(err) || errors.Is(err, ebpf.ErrNotSupported) {
+		return refusedf("run it as root, outside of containers", "load the programs: %w", err)
+	}
+	return fmt.Errorf("load the programs: %w", err)
+}
+
+// VerifierLog returns the whole log of the kernel's verifier, if it is what an error is about.
+func VerifierLog(err error) (string, bool) {
+	var ve *ebpf.VerifierError
+	if !errors.As(err, &ve) {
+		return "", false
+	}
+	return fmt.Sprintf("%+v", ve), true
+}

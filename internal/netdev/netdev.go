@@ -1,0 +1,99 @@
+// Package netdev asks the kernel about interfaces, addresses and routes, by netlink.
+package netdev
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// Device is an interface.
+type Device struct {
+	Index    int
+	Name     string
+	Ethernet bool // packets start with an Ethernet header; tun and WireGuard have none
+}
+
+// ErrNoDevice is returned for an index or a name that no interface has.
+var ErrNoDevice = errors.New("no such interface")
+
+// ByIndex finds an interface by its index.
+func ByIndex(index int) (Device, error) {
+	l, err := netlink.LinkByIndex(index)
+	return find(l, err, fmt.Sprintf("with index %d", index))
+}
+
+// ByName finds an interface by its name.
+func ByName(name string) (Device, error) {
+	l, err := netlink.LinkByName(name)
+	return find(l, err, name)
+}
+
+func find(l netlink.Link, err error, what string) (Device, error) {
+	if errors.As(err, &netlink.LinkNotFoundError{}) || errors.Is(err, unix.ENODEV) || errors.Is(err, unix.EINVAL) {
+		return Device{}, fmt.Errorf("%w: %s", ErrNoDevice, what)
+	}
+	if err != nil {
+		return Device{}, fmt.Errorf("find interface %s: %w", what, err)
+	}
+	return device(l), nil
+}
+
+func device(l netlink.Link) Device {
+	a := l.Attrs()
+	return Device{Index: a.Index, Name: a.Name, Ethernet: a.EncapType == "ether" || a.EncapType == "loopback"}
+}
+
+// List lists all interfaces.
+func List() ([]Device, error) {
+	links, err := netlink.LinkList()
+	if err != nil {
+		return nil, fmt.Errorf("list the interfaces: %w", err)
+	}
+	all := make([]Device, 0, len(links))
+	for _, l := range links {
+		all = append(all, device(l))
+	}
+	return all, nil
+}
+
+// Addresses lists the addresses of this host, of all interfaces and both families.
+func Addresses() ([]netip.Addr, error) {
+	addrs, err := netlink.AddrList(nil, netlink.FAMILY_ALL)
+	if err != nil {
+		return nil, fmt.Errorf("list the addresses: %w", err)
+	}
+	var all []netip.Addr
+	for _, a := range addrs {
+		if ip, ok := netip.AddrFromSlice(a.IP); ok {
+			all = append(all, ip.Unmap())
+		}
+	}
+	return all, nil
+}
+
+// LacksDefaultRoute tells whether a device has no IPv4 default route in the main table although it would need
+// one: without a route by the bound device the kernel takes the destination for a neighbour, which is right
+// for tun and WireGuard and wrong for Ethernet.
+func LacksDefaultRoute(d Device) (bool, error) {
+	if !d.Ethernet {
+		return false, nil
+	}
+	filter := &netlink.Route{LinkIndex: d.Index, Table: unix.RT_TABLE_MAIN}
+	routes, err := netlink.RouteListFiltered(netlink.FAMILY_V4, filter, netlink.RT_FILTER_OIF|netlink.RT_FILTER_TABLE)
+	if err != nil {
+		return false, fmt.Errorf("list the routes by %s: %w", d.Name, err)
+	}
+	for _, r := range routes {
+		if r.Dst == nil {
+			return false, nil
+		}
+		if ones, _ := r.Dst.Mask.Size(); ones == 0 {
+			return false, nil
+		}
+	}
+	return true, nil
+}
