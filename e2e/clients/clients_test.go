@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	"github.com/domain-route/domain-route/e2e/clients/kit"
-	"github.com/domain-route/domain-route/e2e/harness"
 	"github.com/domain-route/domain-route/internal/lab"
 )
 
@@ -23,8 +22,8 @@ var echo = strconv.Itoa(lab.EchoPort)
 type client struct {
 	name string
 	// make builds or finds the program.
-	make  func(testing.TB, *harness.Host) kit.Command
-	visit func(*testing.T, *harness.Host, kit.Command, kit.Family, []string)
+	make  func(testing.TB, *kit.Host) kit.Command
+	visit func(*testing.T, *kit.Host, kit.Command, kit.Family, []string)
 	// rounds it makes in each family, if not as many as others: its processes are slow to start.
 	rounds int
 	// times that it visits each name: the second time what is learnt already is learnt again.
@@ -32,12 +31,12 @@ type client struct {
 }
 
 // together visits all names by one process.
-func together(t *testing.T, h *harness.Host, c kit.Command, f kit.Family, names []string) {
+func together(t *testing.T, h *kit.Host, c kit.Command, f kit.Family, names []string) {
 	c.Run(t, h, kit.User, append([]string{f.String(), echo}, names...)...)
 }
 
 // apart visits each name by a process of its own.
-func apart(t *testing.T, h *harness.Host, c kit.Command, f kit.Family, names []string) {
+func apart(t *testing.T, h *kit.Host, c kit.Command, f kit.Family, names []string) {
 	for _, name := range names {
 		together(t, h, c, f, []string{name})
 	}
@@ -46,8 +45,7 @@ func apart(t *testing.T, h *harness.Host, c kit.Command, f kit.Family, names []s
 // TestClients: every client resolves and connects 100 times by each family, every time to a name and addresses that
 // were never heard of before, so that no round is helped by what an earlier one taught.
 func TestClients(t *testing.T) {
-	h := harness.Started(t)
-	kit.Rule(h)
+	h := kit.Start(t)
 	knownUser(t, h)
 	for _, c := range []client{
 		{name: "c-glibc", make: kit.Glibc, visit: together, times: 2},
@@ -73,8 +71,7 @@ func TestClients(t *testing.T) {
 
 // TestClientsChoose: programs that are told no family ask for both at once, and take the one there is, or choose.
 func TestClientsChoose(t *testing.T) {
-	h := harness.Started(t)
-	kit.Rule(h)
+	h := kit.Start(t)
 	for _, c := range []client{
 		{name: "c-glibc", make: kit.Glibc},
 		{name: "c-musl-static", make: kit.Musl},
@@ -97,7 +94,7 @@ func TestClientsChoose(t *testing.T) {
 }
 
 // round visits all names and judges.
-func (c client) round(t *testing.T, h *harness.Host, command kit.Command, all kit.Rounds, f kit.Family) {
+func (c client) round(t *testing.T, h *kit.Host, command kit.Command, all kit.Rounds, f kit.Family) {
 	h.ResetHits()
 	h.DNS.ResetQuestions()
 	times := max(c.times, 1)
@@ -106,11 +103,11 @@ func (c client) round(t *testing.T, h *harness.Host, command kit.Command, all ki
 	all.Judge(t, h, f, times)
 }
 
-func findCurl(t testing.TB, _ *harness.Host) kit.Command {
+func findCurl(t testing.TB, _ *kit.Host) kit.Command {
 	return kit.Command{kit.Tool(t, "curl"), "-q", "-sS", "--max-time", "5"}
 }
 
-func visitByCurl(t *testing.T, h *harness.Host, c kit.Command, f kit.Family, names []string) {
+func visitByCurl(t *testing.T, h *kit.Host, c kit.Command, f kit.Family, names []string) {
 	for _, name := range names {
 		if out := c.Run(t, h, kit.User, "-"+f.String(), "http://"+name+"/"); strings.TrimSpace(out) == "" {
 			t.Errorf("curl %s: no answer", name)
@@ -119,7 +116,7 @@ func visitByCurl(t *testing.T, h *harness.Host, c kit.Command, f kit.Family, nam
 }
 
 // knownUser makes the user's number have a name, without which ssh does not run.
-func knownUser(t *testing.T, h *harness.Host) {
+func knownUser(t *testing.T, h *kit.Host) {
 	t.Helper()
 	text, err := os.ReadFile("/etc/passwd")
 	if err != nil {

@@ -7,22 +7,21 @@ import (
 	"testing"
 
 	"github.com/domain-route/domain-route/e2e/clients/kit"
-	"github.com/domain-route/domain-route/e2e/harness"
 )
 
-func findSSH(t testing.TB, _ *harness.Host) kit.Command {
+func findSSH(t testing.TB, _ *kit.Host) kit.Command {
 	return kit.Command{kit.Tool(t, "ssh"), "-v", "-F", "/dev/null", "-o", "BatchMode=yes",
 		"-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "ConnectTimeout=5"}
 }
 
-func visitBySSH(t *testing.T, h *harness.Host, c kit.Command, f kit.Family, names []string) {
+func visitBySSH(t *testing.T, h *kit.Host, c kit.Command, f kit.Family, names []string) {
 	for _, name := range names {
 		exchangeBanners(t, h, append(c[:len(c):len(c)], "-"+f.String(), name))
 	}
 }
 
 // exchangeBanners runs ssh until it has read the server's banner. The server then says nothing more, so it is ended.
-func exchangeBanners(t *testing.T, h *harness.Host, c kit.Command) {
+func exchangeBanners(t *testing.T, h *kit.Host, c kit.Command) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), kit.Patience)
 	defer cancel()

@@ -26,22 +26,22 @@ var echo = strconv.Itoa(lab.EchoPort)
 type resolver struct {
 	name string
 	// start returns where programs ask.
-	start func(*testing.T, *harness.Host) netip.Addr
+	start func(*testing.T, *kit.Host) netip.Addr
 	// caches: it answers by itself what was asked before, and it is a system service, whose evidence is the host's.
 	caches bool
 }
 
 var resolvers = []resolver{
-	{name: "direct", start: func(_ *testing.T, h *harness.Host) netip.Addr { return h.DNS.Addr4 }},
-	{name: "direct-ipv6", start: func(_ *testing.T, h *harness.Host) netip.Addr { return h.DNS.Addr6 }},
+	{name: "direct", start: func(_ *testing.T, h *kit.Host) netip.Addr { return h.DNS.Addr4 }},
+	{name: "direct-ipv6", start: func(_ *testing.T, h *kit.Host) netip.Addr { return h.DNS.Addr6 }},
 	{name: "dnsmasq", start: running((*lab.Lab).StartDnsmasq), caches: true},
 	{name: "unbound", start: running((*lab.Lab).StartUnbound), caches: true},
 	{name: "systemd-resolved", start: running((*lab.Lab).StartResolved), caches: true},
 }
 
 // running starts a resolver that ends with the test.
-func running(start func(*lab.Lab) (*lab.Resolver, error)) func(*testing.T, *harness.Host) netip.Addr {
-	return func(t *testing.T, h *harness.Host) netip.Addr {
+func running(start func(*lab.Lab) (*lab.Resolver, error)) func(*testing.T, *kit.Host) netip.Addr {
+	return func(t *testing.T, h *kit.Host) netip.Addr {
 		t.Helper()
 		r, err := start(h.Lab)
 		harness.Need(t, !errors.Is(err, exec.ErrNotFound), fmt.Sprint(err))
@@ -74,8 +74,7 @@ var visitors = []struct{ cold, cached uint32 }{{kit.User, 0}, {0, kit.User}, {ki
 func TestResolvers(t *testing.T) {
 	for _, r := range resolvers {
 		t.Run(r.name, func(t *testing.T) {
-			h := harness.Started(t)
-			kit.Rule(h)
+			h := kit.Start(t)
 			client, server := kit.Glibc(t, h), r.start(t, h)
 			for _, tr := range transports {
 				t.Run(tr.name, func(t *testing.T) {
@@ -95,8 +94,7 @@ func TestResolvers(t *testing.T) {
 
 // TestGoResolver: Go's own resolver asks in its own way, and makes its own way to TCP.
 func TestGoResolver(t *testing.T) {
-	h := harness.Started(t)
-	kit.Rule(h)
+	h := kit.Start(t)
 	client := kit.Go(t, h)
 	for _, r := range resolvers {
 		t.Run(r.name, func(t *testing.T) {
@@ -111,7 +109,7 @@ func TestGoResolver(t *testing.T) {
 	}
 }
 
-func (tr transport) set(t *testing.T, h *harness.Host, server netip.Addr) {
+func (tr transport) set(t *testing.T, h *kit.Host, server netip.Addr) {
 	t.Helper()
 	if err := h.SetResolver(server, tr.options...); err != nil {
 		t.Fatal(err)
@@ -121,7 +119,7 @@ func (tr transport) set(t *testing.T, h *harness.Host, server netip.Addr) {
 }
 
 // visit has two processes visit the same names, one after the other, the first ever to ask for them.
-func (r resolver) visit(t *testing.T, h *harness.Host, client kit.Command, f kit.Family, cold, cached uint32) {
+func (r resolver) visit(t *testing.T, h *kit.Host, client kit.Command, f kit.Family, cold, cached uint32) {
 	all := kit.MakeRounds(h, names, "name")
 	args := append([]string{f.String(), echo}, all.Names()...)
 	h.ResetHits()
@@ -144,7 +142,7 @@ func (r resolver) visit(t *testing.T, h *harness.Host, client kit.Command, f kit
 
 // learntFrom checks that there is evidence of the user's own for every name: a cached answer teaches too, it does not
 // only profit from what the resolver or somebody else learnt. System users have the host's.
-func (r resolver) learntFrom(t *testing.T, h *harness.Host, all kit.Rounds, f kit.Family, uid uint32) {
+func (r resolver) learntFrom(t *testing.T, h *kit.Host, all kit.Rounds, f kit.Family, uid uint32) {
 	t.Helper()
 	level := "user"
 	if uid < 1000 {
@@ -170,8 +168,7 @@ func (r resolver) learntFrom(t *testing.T, h *harness.Host, all kit.Rounds, f ki
 // TestStranger: what a local resolver learns, being a system service, holds for users who never asked; what one user
 // learns by asking a server directly holds for no other.
 func TestStranger(t *testing.T) {
-	h := harness.Started(t)
-	kit.Rule(h)
+	h := kit.Start(t)
 	client := kit.Glibc(t, h)
 	agent := h.MustAgent(lab.AgentOptions{UID: stranger})
 	for _, r := range resolvers {
@@ -198,7 +195,7 @@ func TestStranger(t *testing.T) {
 
 // TestTransports: the transports are what they are called, or the other tests prove less than they say.
 func TestTransports(t *testing.T) {
-	h := harness.New(t, lab.Options{})
+	h := kit.Start(t)
 	client := kit.Glibc(t, h)
 	for name, want := range map[string][]string{"udp": {"udp"}, "truncated": {"udp", "tcp"}, "tcp": {"tcp"}} {
 		i := slices.IndexFunc(transports, func(tr transport) bool { return tr.name == name })

@@ -46,19 +46,19 @@ func Tool(t testing.TB, names ...string) string {
 }
 
 // Glibc builds the C client against the system's libc.
-func Glibc(t testing.TB, h *harness.Host) Command {
+func Glibc(t testing.TB, h *Host) Command {
 	t.Helper()
 	return buildC(t, h, Tool(t, "gcc", "cc"), "client-glibc")
 }
 
 // Musl builds the C client against musl, statically.
-func Musl(t testing.TB, h *harness.Host) Command {
+func Musl(t testing.TB, h *Host) Command {
 	t.Helper()
 	return buildC(t, h, Tool(t, "musl-gcc"), "client-musl", "-static")
 }
 
 // Go builds the Go client without cgo, so that it resolves by itself.
-func Go(t testing.TB, h *harness.Host) Command {
+func Go(t testing.TB, h *Host) Command {
 	t.Helper()
 	program, source := filepath.Join(h.Dir, "client-go"), write(t, h, "client.go", sourceGo)
 	cmd := exec.Command(Tool(t, "go", "/usr/local/go/bin/go"), "build", "-o", program, source)
@@ -68,12 +68,12 @@ func Go(t testing.TB, h *harness.Host) Command {
 }
 
 // Python is the Python client, run by the system's interpreter: one below a home directory is nobody else's to run.
-func Python(t testing.TB, h *harness.Host) Command {
+func Python(t testing.TB, h *Host) Command {
 	t.Helper()
 	return Command{Tool(t, "/usr/bin/python3", "python3"), "-I", "-S", write(t, h, "client.py", sourcePython)}
 }
 
-func buildC(t testing.TB, h *harness.Host, compiler, name string, flags ...string) Command {
+func buildC(t testing.TB, h *Host, compiler, name string, flags ...string) Command {
 	t.Helper()
 	program := filepath.Join(h.Dir, name)
 	args := append(flags, "-O1", "-Wall", "-Werror", "-o", program, write(t, h, "client.c", sourceC))
@@ -81,7 +81,7 @@ func buildC(t testing.TB, h *harness.Host, compiler, name string, flags ...strin
 	return Command{program}
 }
 
-func build(t testing.TB, h *harness.Host, cmd *exec.Cmd) {
+func build(t testing.TB, h *Host, cmd *exec.Cmd) {
 	t.Helper()
 	cmd.Dir = h.Dir
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -90,7 +90,7 @@ func build(t testing.TB, h *harness.Host, cmd *exec.Cmd) {
 }
 
 // write puts a file where every user can read it, gone with the lab.
-func write(t testing.TB, h *harness.Host, name, text string) string {
+func write(t testing.TB, h *Host, name, text string) string {
 	t.Helper()
 	path := filepath.Join(h.Dir, name)
 	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
@@ -101,7 +101,7 @@ func write(t testing.TB, h *harness.Host, name, text string) string {
 
 // Run runs a program in the lab as a user, with a bare environment, and fails the test unless it exits 0.
 // It returns stdout.
-func (c Command) Run(t testing.TB, h *harness.Host, uid uint32, args ...string) string {
+func (c Command) Run(t testing.TB, h *Host, uid uint32, args ...string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), Patience)
 	defer cancel()

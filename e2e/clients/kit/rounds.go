@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/domain-route/domain-route/e2e/harness"
 	"github.com/domain-route/domain-route/internal/lab"
 )
 
@@ -46,11 +45,8 @@ type Round struct {
 // Rounds is a list of rounds, ruled and unruled by turns.
 type Rounds []Round
 
-// Rule makes the rule of the rounds.
-func Rule(h *harness.Host) { h.Must("rule", "add", RuledDomain, Interface) }
-
 // MakeRounds makes n rounds with a rule and n without. Their names have addresses of the families given, both if none is.
-func MakeRounds(h *harness.Host, n int, label string, families ...Family) Rounds {
+func MakeRounds(h *Host, n int, label string, families ...Family) Rounds {
 	var rounds Rounds
 	for range n {
 		count := made.Add(1)
@@ -89,20 +85,20 @@ func (rs Rounds) Names() []string {
 }
 
 // Asked checks that the lab's name server was asked for every name, so many times at least, since its log was emptied.
-func (rs Rounds) Asked(t testing.TB, h *harness.Host, times int) {
+func (rs Rounds) Asked(t testing.TB, h *Host, times int) {
 	t.Helper()
 	asked := questions(h)
 	rs.each(t, func(r Round) string { return unless(asked[r.Name] >= times, "asked for %d times", asked[r.Name]) })
 }
 
 // NotAsked checks that the lab's name server was asked for none of the names: their answers came from a cache.
-func (rs Rounds) NotAsked(t testing.TB, h *harness.Host) {
+func (rs Rounds) NotAsked(t testing.TB, h *Host) {
 	t.Helper()
 	asked := questions(h)
 	rs.each(t, func(r Round) string { return unless(asked[r.Name] == 0, "asked for again") })
 }
 
-func questions(h *harness.Host) map[string]int {
+func questions(h *Host) map[string]int {
 	asked := map[string]int{}
 	for _, q := range h.DNS.Questions() {
 		asked[strings.ToLower(strings.TrimSuffix(q.Name, "."))]++
@@ -111,8 +107,8 @@ func questions(h *harness.Host) map[string]int {
 }
 
 // Judge checks what the servers saw of each round since the log was emptied: `connections` of them, all from the right
-// interface's address, and by the sniffer not one packet to the server by the wrong one.
-func (rs Rounds) Judge(t testing.TB, h *harness.Host, f Family, connections int) {
+// interface's address, and by the sniffer not one packet to the server by the wrong one (but see farewells).
+func (rs Rounds) Judge(t testing.TB, h *Host, f Family, connections int) {
 	t.Helper()
 	from := map[netip.Addr][]netip.Addr{}
 	for _, hit := range h.Hits() {
@@ -131,7 +127,7 @@ func (rs Rounds) Judge(t testing.TB, h *harness.Host, f Family, connections int)
 }
 
 // fault tells what is wrong with the connections that one of the round's addresses saw.
-func (r Round) fault(t testing.TB, h *harness.Host, server netip.Addr, clients []netip.Addr) string {
+func (r Round) fault(t testing.TB, h *Host, server netip.Addr, clients []netip.Addr) string {
 	t.Helper()
 	right, wrong := h.Uplink("wan0"), Interface
 	if r.Ruled {
@@ -146,13 +142,17 @@ func (r Round) fault(t testing.TB, h *harness.Host, server netip.Addr, clients [
 			return fmt.Sprintf("came from %v, want %v (%s)", c, want, right.Name)
 		}
 	}
-	if n := packets(t, h, wrong, server); n > 0 {
+	n := packets(t, h, wrong, server)
+	if r.Ruled {
+		n -= h.farewells.to(t, server)
+	}
+	if n > 0 {
 		return fmt.Sprintf("%d packets by %s", n, wrong)
 	}
 	return unless(len(clients) == 0 || packets(t, h, right.Name, server) > 0, "no packet by %s", right.Name)
 }
 
-func packets(t testing.TB, h *harness.Host, uplink string, server netip.Addr) int {
+func packets(t testing.TB, h *Host, uplink string, server netip.Addr) int {
 	t.Helper()
 	n, err := h.UplinkPackets(uplink, server)
 	if err != nil {

@@ -1,0 +1,22 @@
+package kit
+
+import (
+	"testing"
+
+	"github.com/domain-route/domain-route/e2e/harness"
+)
+
+// Host is a started domain-route with the rule of all rounds, and an eye on how connections end.
+type Host struct {
+	*harness.Host
+	farewells *farewells
+}
+
+// Start makes a Host that ends with the test.
+func Start(t testing.TB) *Host {
+	t.Helper()
+	h := &Host{Host: harness.Started(t)}
+	h.Must("rule", "add", RuledDomain, Interface)
+	h.farewells = watchFarewells(t, h.Host)
+	return h
+}
