@@ -20,7 +20,7 @@ enum {
 	IFNAME = 16,          /* IFNAMSIZ */
 	NAME_MAX_WIRE = 255,  /* RFC 1035 section 2.3.4 */
 	MAX_LABELS = 128,     /* 127 of one byte fit into 255 bytes; a power of two to mask with */
-	NAME_ROOM = 264,      /* NAME_MAX_WIRE, and room to read past it by words */
+	NAME_ROOM = 328,      /* a label's start, at most 255, and nine words on: no bound to check */
 	CGROUP_PATH = 256,
 };
 

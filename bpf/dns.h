@@ -15,6 +15,22 @@
 #define TYPE_AAAA 28
 #define CLASS_IN 1
 
+/*
+ * A walk over an answer. It lives in a map, not on the stack: what is read from a map is any value to the
+ * verifier, so that it need not follow 64 records of 128 labels one by one (kernels from 6.19 on do not prune
+ * the other way, and walk more than a million instructions).
+ */
+struct walk {
+	__u32 at;
+	__u32 length;  /* of the copy */
+	__u32 records; /* still to walk */
+	__u32 owner;   /* where the record's owner name starts */
+	__u32 skipped; /* behind that name now */
+	__u32 cut;     /* ran out of bytes */
+	__u32 malformed;
+	__u32 pad;
+};
+
 /* One per CPU: softirqs do not nest, and no process-context hook uses it. */
 struct scratch {
 	__u8 message[MESSAGE_MAX + MESSAGE_SLACK];
@@ -22,6 +38,7 @@ struct scratch {
 	struct addr addrs[RECORDS_MAX];
 	struct learnt_set set;
 	struct match match;
+	struct walk walk;
 	__u32 found; /* addresses */
 	__u32 ttl;   /* seconds, the least of the answer's */
 	__u32 generation;
@@ -37,15 +54,9 @@ static __always_inline struct scratch *get_scratch(void)
 	return bpf_map_lookup_elem(&scratches, &zero);
 }
 
-struct record_walk {
+/* What the callbacks of bpf_loop get. */
+struct scratch_ref {
 	struct scratch *s;
-	__u32 at;
-	__u32 length;  /* of the copy */
-	__u32 records; /* still to walk */
-	__u32 owner;   /* where the record's owner name starts */
-	__u32 skipped; /* behind that name now */
-	__u32 cut;     /* ran out of bytes */
-	__u32 malformed;
 };
 
 static __always_inline __u8 byte_at(const struct scratch *s, __u32 at)
@@ -69,15 +80,17 @@ static __always_inline __u32 u32_at(const struct scratch *s, __u32 at)
  * Skips one label of an owner name. A pointer must lead to before the name it stands in: no loop can start
  * here, and what is refused is refused by real parsers too.
  */
-static long skip_label(__u32 i, struct record_walk *w)
+static long skip_label(__u32 i, struct scratch_ref *ref)
 {
+	struct scratch *s = ref->s;
+	struct walk *w = &s->walk;
 	__u32 at = w->at, label;
 
 	if (at >= w->length)
 		return 1;
-	label = byte_at(w->s, at);
+	label = byte_at(s, at);
 	if (label >= 0xc0) {
-		__u32 to = u16_at(w->s, at) & 0x3fff;
+		__u32 to = u16_at(s, at) & 0x3fff;
 
 		w->malformed = to < DNS_HEADER || to >= w->owner;
 		w->skipped = at + 2 <= w->length;
@@ -106,14 +119,15 @@ static __always_inline void add_address(struct scratch *s, __u32 at, __u32 type)
 	s->found++;
 }
 
-static long walk_record(__u32 i, struct record_walk *w)
+static long walk_record(__u32 i, struct scratch_ref *ref)
 {
-	struct scratch *s = w->s;
+	struct scratch *s = ref->s;
+	struct walk *w = &s->walk;
 	__u32 at, type, ttl, data, size;
 
 	w->owner = w->at;
 	w->skipped = 0;
-	bpf_loop(128, skip_label, w, 0);
+	bpf_loop(128, skip_label, ref, 0);
 	at = w->at;
 	data = at + 10;
 	w->cut = !w->skipped || data > w->length;
@@ -162,9 +176,9 @@ static __always_inline int check_header(const struct scratch *s)
  * Nothing is carried from label to label but through the array: the verifier takes what comes from a variable
  * place in it for any byte, and need not follow 127 labels one by one.
  */
-static long find_label(__u32 i, struct record_walk *w)
+static long find_label(__u32 i, struct scratch_ref *ref)
 {
-	struct name *name = &w->s->name;
+	struct name *name = &ref->s->name;
 	__u32 at = name->at[i & (MAX_LABELS - 1)];
 	__u32 length = name->wire[at];
 
@@ -176,12 +190,12 @@ static long find_label(__u32 i, struct record_walk *w)
 }
 
 /* The question's name, lower case: eight bytes at a time, since no length byte is a letter. */
-static __always_inline void copy_name(struct record_walk *w, __u32 length)
+static __always_inline void copy_name(struct scratch_ref *ref, __u32 length)
 {
-	struct scratch *s = w->s;
+	struct scratch *s = ref->s;
 	__u64 *to = (__u64 *)s->name.wire;
 
-	for (int i = 0; i < NAME_ROOM / 8; i++) {
+	for (int i = 0; i < (NAME_MAX_WIRE + 7) / 8; i++) {
 		__u64 x = load_word(&s->message[DNS_HEADER + 8 * i]);
 		__u64 low = x & 0x7f7f7f7f7f7f7f7fULL;
 		__u64 upper = ((low + 0x3f3f3f3f3f3f3f3fULL) & ~(low + 0x2525252525252525ULL) & ~x) &
@@ -194,12 +208,14 @@ static __always_inline void copy_name(struct record_walk *w, __u32 length)
 	s->name.length = length;
 	s->name.labels = 0;
 	s->name.at[0] = 0;
-	bpf_loop(MAX_LABELS, find_label, w, 0);
+	bpf_loop(MAX_LABELS, find_label, ref, 0);
 }
 
 /* What the walk over the records ended in. 0: what was found may be learnt. */
-static __always_inline int check_walk(const struct record_walk *w, __u32 whole)
+static __always_inline int check_walk(const struct scratch *s, __u32 whole)
 {
+	const struct walk *w = &s->walk;
+
 	if (w->malformed || (w->cut && w->length >= whole)) {
 		count(COUNT_ANSWER_MALFORMED);
 		return -1;
@@ -208,7 +224,7 @@ static __always_inline int check_walk(const struct record_walk *w, __u32 whole)
 		count(w->length == MESSAGE_MAX ? COUNT_ANSWER_CUT_BYTES : COUNT_ANSWER_CUT_SEGMENT);
 	else if (w->records)
 		count(COUNT_ANSWER_CUT_RECORDS);
-	if (!w->s->found) {
+	if (!s->found) {
 		count(COUNT_ANSWER_EMPTY);
 		return -1;
 	}
@@ -221,8 +237,8 @@ static __always_inline int check_walk(const struct record_walk *w, __u32 whole)
  */
 static __noinline int read_answer(struct scratch *s, __u32 length, __u32 end, __u32 whole)
 {
-	struct record_walk w = {.s = s, .at = end, .length = length};
-	__u32 walk;
+	struct scratch_ref ref = {s};
+	__u32 records;
 
 	if (check_header(s))
 		return -1;
@@ -232,13 +248,16 @@ static __noinline int read_answer(struct scratch *s, __u32 length, __u32 end, __
 	}
 	s->found = 0;
 	s->ttl = TTL_MAX;
-	w.records = u16_at(s, 6);
-	walk = w.records < RECORDS_MAX ? w.records : RECORDS_MAX;
-	bpf_loop(walk, walk_record, &w, 0);
-	if (check_walk(&w, whole))
+	records = u16_at(s, 6);
+	__builtin_memset(&s->walk, 0, sizeof(s->walk));
+	s->walk.at = end;
+	s->walk.length = length;
+	s->walk.records = records;
+	bpf_loop(records < RECORDS_MAX ? records : RECORDS_MAX, walk_record, &ref, 0);
+	if (check_walk(s, whole))
 		return -1;
 	count(COUNT_ANSWERS);
-	copy_name(&w, end - 4 - DNS_HEADER);
+	copy_name(&ref, end - 4 - DNS_HEADER);
 	return 0;
 }
 

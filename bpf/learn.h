@@ -82,6 +82,14 @@ static __noinline int teach(struct scratch *s, struct state *st, __u32 pid, __u3
 	return 0;
 }
 
+/* Copies 1 to MESSAGE_MAX bytes, bounded in a way that the verifier of 6.1 follows. */
+static __always_inline long copy_message(struct __sk_buff *skb, __u32 at, struct scratch *s, __u64 length)
+{
+	asm volatile("" : "+r"(length));
+	length = ((length - 1) & (MESSAGE_MAX - 1)) + 1;
+	return bpf_skb_load_bytes(skb, at, s->message, length);
+}
+
 /*
  * Learns from a message that was asked for, whose question has `question` bytes, for the process and user
  * given, or with both 0 for the host. Calls side by side, not one in the other: stacks are small.
@@ -96,7 +104,7 @@ static __noinline int learn_message(struct __sk_buff *skb, struct cursor *c, __u
 
 	if (length > MESSAGE_MAX)
 		length = MESSAGE_MAX;
-	if (!s || !st || length < DNS_HEADER || bpf_skb_load_bytes(skb, c->at, s->message, length))
+	if (!s || !st || length < DNS_HEADER || copy_message(skb, c->at, s, length))
 		return -1;
 	if (read_answer(s, length, DNS_HEADER + question, c->length))
 		return -1;

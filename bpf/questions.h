@@ -83,9 +83,13 @@ __noinline __u64 question_key(struct __sk_buff *skb, __u32 at, __u32 length, con
 	sip_word(&w.sip, server->addr.d[1]);
 	sip_word(&w.sip, (__u64)server->port << 32 | (__u64)server->proto << 16 | id);
 	bpf_loop(w.size / 8, question_word, &w, 0);
+	/* The last, incomplete word: the eight bytes that end with the question, without those hashed before. */
 	left = w.size & 7;
-	if (left && bpf_skb_load_bytes(skb, w.at + (w.size & ~7), &word, left))
-		return 0;
+	if (left) {
+		if (bpf_skb_load_bytes(skb, w.at + w.size - 8, &word, 8))
+			return 0;
+		word >>= 64 - 8 * left;
+	}
 	key = sip_end(&w.sip, word, w.size);
 	return key ?: 1;
 }

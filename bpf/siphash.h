@@ -18,9 +18,6 @@ static __always_inline __u64 load_word(const void *at)
 	return word;
 }
 
-/* Keeps the compiler from deriving a bounded value anew from another register, which the verifier cannot follow. */
-#define PIN(x) asm volatile("" : "+r"(x))
-
 #define ROTL(x, b) (((x) << (b)) | ((x) >> (64 - (b))))
 
 static __always_inline void sip_round(struct sip *s)

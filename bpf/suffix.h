@@ -49,8 +49,9 @@ static __always_inline void match_suffix(struct label_walk *w, bool whole)
 
 static long add_label(__u32 i, struct label_walk *w)
 {
-	__u32 at = w->name->at[(w->labels - 1 - i) & (MAX_LABELS - 1)];
-	__u32 length = w->name->wire[at], left = length;
+	__u64 at = w->name->at[(w->labels - 1 - i) & (MAX_LABELS - 1)];
+	__u32 length = w->name->wire[at];
+	__u64 left = length;
 	struct sip s;
 
 	if (!length || length > 63)
@@ -61,16 +62,10 @@ static long add_label(__u32 i, struct label_walk *w)
 	for (int k = 0; k < 8; k++) {
 		if (left < 8)
 			break;
-		PIN(at);
-		if (at > NAME_ROOM - 8)
-			return 1;
 		sip_word(&s, load_word(&w->name->wire[at]));
 		at += 8;
 		left -= 8;
 	}
-	PIN(at);
-	if (at > NAME_ROOM - 8)
-		return 1;
 	w->hash = sip_end(&s, low_bytes(load_word(&w->name->wire[at]), left), length + 8);
 	if (!w->hash)
 		w->hash = 1;

@@ -85,7 +85,7 @@ type learnName struct {
 	Length uint32
 	Labels uint32
 	At     [128]uint8
-	Wire   [264]uint8
+	Wire   [328]uint8
 }
 
 type learnRuleset struct {
