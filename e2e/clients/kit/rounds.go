@@ -55,7 +55,7 @@ func MakeRounds(h *Host, n int, label string, families ...Family) Rounds {
 			var addrs []netip.Addr
 			for _, f := range []Family{IPv4, IPv6} {
 				if len(families) == 0 || slices.Contains(families, f) {
-					addrs = append(addrs, r.addrs(f)...)
+					addrs = append(addrs, r.Addrs(f)...)
 				}
 			}
 			h.DNS.Set(r.Name, addrs...)
@@ -65,7 +65,8 @@ func MakeRounds(h *Host, n int, label string, families ...Family) Rounds {
 	return rounds
 }
 
-func (r Round) addrs(f Family) []netip.Addr {
+// Addrs lists the round's addresses of a family, or all.
+func (r Round) Addrs(f Family) []netip.Addr {
 	switch f {
 	case IPv4:
 		return []netip.Addr{r.Host.Addr4}
@@ -107,7 +108,7 @@ func questions(h *Host) map[string]int {
 }
 
 // Judge checks what the servers saw of each round since the log was emptied: `connections` of them, all from the right
-// interface's address, and by the sniffer not one packet to the server by the wrong one (but see farewells).
+// interface's address, and by the sniffer not one packet to the server by the wrong one (but see Farewells).
 func (rs Rounds) Judge(t testing.TB, h *Host, f Family, connections int) {
 	t.Helper()
 	from := map[netip.Addr][]netip.Addr{}
@@ -116,7 +117,7 @@ func (rs Rounds) Judge(t testing.TB, h *Host, f Family, connections int) {
 	}
 	rs.each(t, func(r Round) string {
 		seen := 0
-		for _, server := range r.addrs(f) {
+		for _, server := range r.Addrs(f) {
 			seen += len(from[server])
 			if fault := r.fault(t, h, server, from[server]); fault != "" {
 				return fault
@@ -144,7 +145,7 @@ func (r Round) fault(t testing.TB, h *Host, server netip.Addr, clients []netip.A
 	}
 	n := packets(t, h, wrong, server)
 	if r.Ruled {
-		n -= h.farewells.to(t, server)
+		n -= h.Farewells(t, server)
 	}
 	if n > 0 {
 		return fmt.Sprintf("%d packets by %s", n, wrong)
