@@ -21,7 +21,8 @@ func findCgroup() (string, error) {
 	best := ""
 	for sc := bufio.NewScanner(f); sc.Scan(); {
 		root, dir, ok := cgroup2Mount(sc.Text())
-		if ok && (best == "" || root == "/") {
+		// Another mount may hide this one.
+		if ok && isCgroup2(dir) && (best == "" || root == "/") {
 			best = dir
 			if root == "/" {
 				break
@@ -32,6 +33,11 @@ func findCgroup() (string, error) {
 		return "", refusedf("mount it: mount -t cgroup2 none /mnt", "cgroup v2 is not mounted anywhere")
 	}
 	return best, nil
+}
+
+func isCgroup2(dir string) bool {
+	var st unix.Statfs_t
+	return unix.Statfs(dir, &st) == nil && st.Type == unix.CGROUP2_SUPER_MAGIC
 }
 
 // cgroup2Mount reads one line of mountinfo, see proc_pid_mountinfo(5).
@@ -58,8 +64,7 @@ func resolveCgroup(dir string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", ErrNotCgroup, err)
 	}
-	var st unix.Statfs_t
-	if err := unix.Statfs(abs, &st); err != nil || st.Type != unix.CGROUP2_SUPER_MAGIC {
+	if !isCgroup2(abs) {
 		return "", fmt.Errorf("%w: %s", ErrNotCgroup, abs)
 	}
 	if len(abs) >= len(learnState{}.Cgroup) {
