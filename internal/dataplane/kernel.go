@@ -33,15 +33,23 @@ func checkKernel() error {
 		return fmt.Errorf("ask for the kernel's version: %w", err)
 	}
 	release := unix.ByteSliceToString(u.Release[:])
-	var major, minor int
-	if _, err := fmt.Sscanf(release, "%d.%d", &major, &minor); err != nil {
-		return fmt.Errorf("read the kernel's version %q: %w", release, err)
+	old, err := tooOld(release)
+	if err != nil {
+		return err
 	}
-	if major < oldestMajor || (major == oldestMajor && minor < oldestMinor) {
+	if old {
 		return refusedf("boot a newer one", "kernel %s is too old: domain-route needs %d.%d or later",
 			release, oldestMajor, oldestMinor)
 	}
 	return nil
+}
+
+func tooOld(release string) (bool, error) {
+	var major, minor int
+	if _, err := fmt.Sscanf(release, "%d.%d", &major, &minor); err != nil {
+		return false, fmt.Errorf("read the kernel's version %q: %w", release, err)
+	}
+	return major < oldestMajor || (major == oldestMajor && minor < oldestMinor), nil
 }
 
 // netnsCookie identifies the network namespace we run in, the way BPF programs see it.

@@ -1,3 +1,5 @@
+// Package dataplane owns everything in the kernel: programs, maps, links, and their pins. It alone imports
+// cilium/ebpf, and no type of that package leaves it.
 package dataplane
 
 import (

@@ -51,7 +51,7 @@ func TestKilledLabLeavesNothing(t *testing.T) {
 		t.Fatal("the search for namespaces finds none even while they exist")
 	}
 	check(t, cmd.Process.Kill())
-	cmd.Wait()
+	_ = cmd.Wait() // killed: that is the point
 	check(t, await("namespaces to be gone", func() (bool, error) { return len(holders(t, namespaces)) == 0, nil }))
 
 	check(t, newLab(t, Options{}).Close())

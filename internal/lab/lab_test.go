@@ -2,6 +2,7 @@ package lab
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -144,7 +145,7 @@ func TestBoundSocketUsesItsUplink(t *testing.T) {
 			s, err := a.Socket("tcp6")
 			check(t, err)
 			check(t, s.BindDevice("vpn0"))
-			if err := s.Connect(port(h.Addr6, EchoPort)); err != Errno("ENETUNREACH") {
+			if err := s.Connect(port(h.Addr6, EchoPort)); !errors.Is(err, Errno("ENETUNREACH")) {
 				t.Errorf("IPv6 by vpn0 without route: %v", err)
 			}
 		} else if seen := dialBound(t, a, "tcp6", "vpn0", port(h.Addr6, EchoPort)); seen != vpn.Addr6.String() {
@@ -163,7 +164,7 @@ func TestUplinkLifeCycle(t *testing.T) {
 	check(t, l.DeleteUplink("vpn0"))
 	s, err := a.Socket("udp4")
 	check(t, err)
-	if err := s.BindDevice("vpn0"); err != Errno("ENODEV") {
+	if err := s.BindDevice("vpn0"); !errors.Is(err, Errno("ENODEV")) {
 		t.Errorf("bind to deleted uplink: %v", err)
 	}
 	check(t, l.CreateUplink("vpn0"))
@@ -275,11 +276,11 @@ func TestAgentSocket(t *testing.T) {
 	if _, from, err := s.Recv(); err != nil || from.Addr() != one.Addr4 {
 		t.Errorf("reply from %v, %v", from, err)
 	}
-	if _, _, err := s.Recv(); err != ErrTimeout {
+	if _, _, err := s.Recv(); !errors.Is(err, ErrTimeout) {
 		t.Errorf("receive nothing: %v", err)
 	}
 	check(t, s.Close())
-	if _, err := a.DialTCP(port(one.Addr4, 9)); err != Errno("ECONNREFUSED") {
+	if _, err := a.DialTCP(port(one.Addr4, 9)); !errors.Is(err, Errno("ECONNREFUSED")) {
 		t.Errorf("dial a closed port: %v", err)
 	}
 }

@@ -93,7 +93,7 @@ func (l *Lab) runResolver(addr netip.AddrPort, cmd *Cmd) (*Resolver, error) {
 	}
 	r.PID = cmd.Process.Pid
 	go func() {
-		cmd.Wait()
+		_ = cmd.Wait()
 		close(r.ended)
 	}()
 	if err := r.answers(l.Client); err != nil {
@@ -129,7 +129,7 @@ func probe(ns *Namespace, server netip.AddrPort) error {
 		return err
 	}
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(500 * time.Millisecond))
+	_ = c.SetDeadline(time.Now().Add(500 * time.Millisecond))
 	conn := &dns.Conn{Conn: c}
 	if err := conn.WriteMsg(new(dns.Msg).SetQuestion(probeName, dns.TypeA)); err != nil {
 		return err
@@ -143,7 +143,7 @@ func probe(ns *Namespace, server netip.AddrPort) error {
 
 // Stop ends the resolver. Those that are left end with the lab.
 func (r *Resolver) Stop() {
-	r.cmd.Process.Kill()
+	_ = r.cmd.Process.Kill()
 	<-r.ended
 }
 

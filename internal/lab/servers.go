@@ -118,19 +118,19 @@ func (h hitListener) Accept() (net.Conn, error) {
 func (l *Lab) serveEcho(ln net.Listener) {
 	acceptEach(ln, func(c net.Conn) {
 		fmt.Fprintf(c, "%s\n", addrPort(c.RemoteAddr()).Addr())
-		io.Copy(c, c)
+		_, _ = io.Copy(c, c)
 	})
 }
 
 func (l *Lab) serveSSH(ln net.Listener) {
 	acceptEach(ln, func(c net.Conn) {
 		fmt.Fprintf(c, "SSH-2.0-lab %s\r\n", addrPort(c.RemoteAddr()).Addr())
-		io.Copy(io.Discard, c)
+		_, _ = io.Copy(io.Discard, c)
 	})
 }
 
 func (l *Lab) serveHTTP(ln net.Listener) {
-	http.Serve(ln, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	_ = http.Serve(ln, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		client, _ := netip.ParseAddrPort(r.RemoteAddr)
 		fmt.Fprintf(w, "%s\n", client.Addr().Unmap())
 	}))
@@ -235,7 +235,7 @@ func (s *udpServer) serve(answer func(b []byte, from, to netip.AddrPort) [][]byt
 		}
 		dst, _ := netip.AddrFromSlice(to)
 		for _, reply := range answer(b[:n], addrPort(from), netip.AddrPortFrom(dst.Unmap(), s.port)) {
-			s.write(reply, to, from) // a client may be gone: nothing to do about it
+			_ = s.write(reply, to, from) // a client may be gone: nothing to do about it
 		}
 	}
 }

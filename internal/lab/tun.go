@@ -53,7 +53,7 @@ func carry(from, to *os.File) {
 		if err != nil {
 			return
 		}
-		to.Write(b[:n])
+		_, _ = to.Write(b[:n])
 	}
 }
 
