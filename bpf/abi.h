@@ -111,9 +111,8 @@ struct asker {
 	__u32 pid;
 	__u32 uid;
 	__u8 server[16]; /* as the program asked for it, before any translation */
-	__u16 port;
-	__u16 pad;
 	__u32 head;
+	__u32 pad;
 	struct stream out, in;
 	struct question questions[MAX_QUESTIONS];
 };

@@ -25,7 +25,6 @@ static __always_inline void note_asker(struct bpf_sock_addr *ctx, struct state *
 	}
 	a->pid = bpf_get_current_pid_tgid() >> 32;
 	a->uid = bpf_get_current_uid_gid();
-	a->port = 53;
 	__builtin_memcpy(a->server, server->b, 16);
 	if (connecting) {
 		a->in.known = 0;

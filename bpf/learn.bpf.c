@@ -153,7 +153,7 @@ int dns_ingress(struct __sk_buff *skb)
 
 	if (!is_dns(skb, 0) || !enabled(get_state()))
 		return 1;
-	if (locate(skb, 0, &p))
+	if (locate(skb, 0, &p) || (p.proto == PROTO_TCP && !p.length))
 		return 1;
 	a = asker_of(skb);
 	if (!a) {
@@ -164,7 +164,7 @@ int dns_ingress(struct __sk_buff *skb)
 		struct cursor c = {.at = p.offset, .length = p.length, .left = p.length};
 
 		handle_answer(skb, a, &p, &c);
-	} else if (p.length) {
+	} else {
 		struct segment_walk w = {.skb = skb, .a = a, .p = &p};
 
 		if (!expected(skb, a, &p)) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -20,11 +21,38 @@ func mountBPFFS() (undo func(), err error) {
 	if isBPFFS(bpffs) {
 		return func() {}, checkMount()
 	}
+	// Two commands that start at once must not mount one over the other.
+	guard, err := lockMountPoint()
+	if err != nil {
+		return nil, err
+	}
+	defer guard.Close()
+	if isBPFFS(bpffs) {
+		return func() {}, checkMount()
+	}
 	if err := unix.Mount("bpf", bpffs, "bpf", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "mode=0700"); err != nil {
 		return nil, refusedf("mount it by hand: mount -t bpf bpf "+bpffs,
 			"mount a BPF file system at %s: %w", bpffs, err)
 	}
 	return func() { _ = unix.Unmount(bpffs, 0) }, nil
+}
+
+// lockMountPoint locks the directory that the mount will hide; it is there even without a mount.
+func lockMountPoint() (*os.File, error) {
+	dir, err := os.Open(bpffs)
+	if err != nil {
+		return nil, refusedf("boot a kernel with CONFIG_BPF_SYSCALL and mount sysfs", "open %s: %w", bpffs, err)
+	}
+	for until := time.Now().Add(LockTimeout); ; time.Sleep(lockPause) {
+		err := unix.Flock(int(dir.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil {
+			return dir, nil
+		}
+		if !errors.Is(err, unix.EWOULDBLOCK) || time.Now().After(until) {
+			dir.Close()
+			return nil, refusedf("mount it by hand: mount -t bpf bpf "+bpffs, "lock %s: %w", bpffs, err)
+		}
+	}
 }
 
 // checkMount refuses a mount point in which others could replace our directory.

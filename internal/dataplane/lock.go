@@ -1,7 +1,6 @@
 package dataplane
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -14,24 +13,23 @@ import (
 // LockTimeout is how long a command waits for another one to finish.
 const LockTimeout = 20 * time.Second
 
+// lockPause is how long a command that waits for a lock sleeps between two tries: flock has no time-out.
+const lockPause = 5 * time.Millisecond
+
 // lock is the flock of the base directory. The kernel drops it when its holder dies.
 type lock struct{ dir *os.File }
 
 // acquire takes the lock; with create it makes the base directory first. Without create a directory that is
 // not there gives ErrNotStarted.
 func acquire(create bool) (*lock, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), LockTimeout)
-	defer cancel()
-	for {
+	for until := time.Now().Add(LockTimeout); ; time.Sleep(lockPause) {
 		l, err := tryAcquire(create)
 		if err == nil || !errors.Is(err, unix.EWOULDBLOCK) {
 			return l, err
 		}
-		select {
-		case <-ctx.Done():
+		if time.Now().After(until) {
 			return nil, refusedf("see who holds it: fuser -v "+base,
 				"another domain-route command has held the lock for %v", LockTimeout)
-		case <-time.After(5 * time.Millisecond):
 		}
 	}
 }

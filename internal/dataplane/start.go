@@ -82,10 +82,6 @@ func (l *lock) start(o StartOptions, cgroup string) (Started, error) {
 		}
 		return Started{"started", cgroup}, nil
 	}
-	var other *LayoutError
-	if errors.As(err, &other) {
-		return Started{}, &CureError{other, "keep the rules with the old program's `rule list`, then: domain-route stop && domain-route start"}
-	}
 	if err != nil {
 		return Started{}, err
 	}

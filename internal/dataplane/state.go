@@ -92,7 +92,7 @@ func (l *lock) open() (*System, error) {
 func (s *System) readState() error {
 	m := s.maps[learnMapStates]
 	if m == nil {
-		return &LayoutError{0, layout}
+		return otherLayout(0)
 	}
 	// The version stands first, whatever follows in other versions.
 	raw, err := m.LookupBytes(uint32(0))
@@ -100,12 +100,17 @@ func (s *System) readState() error {
 		return fmt.Errorf("read the state: %w", err)
 	}
 	if found := binary.NativeEndian.Uint32(raw); found != layout {
-		return &LayoutError{found, layout}
+		return otherLayout(found)
 	}
 	if err := m.Lookup(uint32(0), &s.state); err != nil {
 		return fmt.Errorf("read the state: %w", err)
 	}
 	return nil
+}
+
+func otherLayout(found uint32) error {
+	return &CureError{&LayoutError{found, layout},
+		"keep the rules with that version's `domain-route rule list`, then: domain-route stop && domain-route start"}
 }
 
 func (s *System) writeState() error {
