@@ -94,8 +94,8 @@ func tell(ctx context.Context, out *screen, bin string) (err error) {
 	began := time.Now()
 	defer func() {
 		if err = errors.Join(err, s.lab.Close()); err == nil {
-			out.line(bold, "\nEverything went as told, in %.1f s. The namespaces are gone, and nothing is left behind.",
-				time.Since(began).Seconds())
+			out.line(plain, "")
+			out.line(bold, "Everything went as told, in %.1f s. The lab is gone; nothing is left behind.", time.Since(began).Seconds())
 			err = out.err
 		}
 	}()

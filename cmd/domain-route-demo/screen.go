@@ -66,7 +66,7 @@ func (s *screen) line(style, format string, args ...any) {
 
 // title starts a step.
 func (s *screen) title(format string, args ...any) {
-	s.line(cyan, "\n"+format, args...)
+	s.line(plain, "\n%s", s.paint(cyan, fmt.Sprintf(format, args...)))
 }
 
 // say explains, one line at a time.
