@@ -69,14 +69,14 @@ func (c counts) String() string {
 	return b.String()
 }
 
-// view is what was learnt and counted at one moment.
+// view is what was learnt and counted when it was last looked at.
 type view struct {
 	h        *harness.Host
 	learnt   map[string]bool
 	counters map[string]uint64
 }
 
-func look(h *harness.Host) view { return view{h, pairs(h), h.Counters()} }
+func look(h *harness.Host) *view { return &view{h, pairs(h), h.Counters()} }
 
 // pairs are all learnt names with their addresses, as "NAME ADDRESS".
 func pairs(h *harness.Host) map[string]bool {
@@ -87,20 +87,22 @@ func pairs(h *harness.Host) map[string]bool {
 	return m
 }
 
-// learntSince lists what is learnt now and was not then.
-func (v view) learntSince() []string {
-	now := pairs(v.h)
-	maps.DeleteFunc(now, func(p string, _ bool) bool { return v.learnt[p] })
-	return slices.Sorted(maps.Keys(now))
+// learntSince lists what is learnt now and was not when last looked at.
+func (v *view) learntSince() []string {
+	before := v.learnt
+	v.learnt = pairs(v.h)
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(v.learnt)), func(p string) bool { return before[p] })
 }
 
-// moved tells how the counters changed whose names start with one of the prefixes.
-func (v view) moved(prefixes ...string) counts {
+// moved tells how the counters changed, since last looked at, whose names start with one of the prefixes.
+func (v *view) moved(prefixes ...string) counts {
 	c := counts{}
-	for name, n := range v.h.Counters() {
+	before := v.counters
+	v.counters = v.h.Counters()
+	for name, n := range v.counters {
 		has := func(p string) bool { return strings.HasPrefix(name, p) }
-		if n != v.counters[name] && slices.ContainsFunc(prefixes, has) {
-			c[name] = n - v.counters[name]
+		if n != before[name] && slices.ContainsFunc(prefixes, has) {
+			c[name] = n - before[name]
 		}
 	}
 	return c

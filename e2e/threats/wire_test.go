@@ -43,20 +43,13 @@ func labels(raw ...string) []byte {
 // wireName makes a wire name of plain text.
 func wireName(name string) []byte { return labels(strings.Split(name, ".")...) }
 
-// escaped writes raw labels the way zone files and package dns do.
+// escaped writes raw labels the way package dns does.
 func escaped(raw ...string) string {
-	var b strings.Builder
-	for _, l := range raw {
-		for _, c := range []byte(l) {
-			if c == '.' || c == '\\' || c <= ' ' || c > '~' {
-				b.WriteString(`\` + string([]byte{'0' + c/100, '0' + c/10%10, '0' + c%10}))
-			} else {
-				b.WriteByte(c)
-			}
-		}
-		b.WriteByte('.')
+	name, _, err := dns.UnpackDomainName(labels(raw...), 0)
+	if err != nil {
+		panic(err) // a name in a table of the tests is none
 	}
-	return b.String()
+	return name
 }
 
 // pointer is a compression pointer.
