@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -147,6 +148,16 @@ func TestDemoWithoutBinary(t *testing.T) {
 	out, err := demo(t, "/nonexistent/domain-route").CombinedOutput()
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) || exit.ExitCode() != exitFailed || !bytes.Contains(out, []byte("make build")) {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
+func TestDemoWithoutRoot(t *testing.T) {
+	cmd := demo(t, harness.Binary(t))
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: clientUser, Gid: clientUser}}
+	out, err := cmd.CombinedOutput()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != exitRefused || !bytes.Contains(out, []byte("needs root")) {
 		t.Errorf("%v: %s", err, out)
 	}
 }

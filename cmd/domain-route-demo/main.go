@@ -23,8 +23,9 @@ import (
 )
 
 const (
-	exitFailed = 1
-	exitUsage  = 2
+	exitFailed  = 1
+	exitUsage   = 2
+	exitRefused = 3
 	// timeLimit is for the whole demo, which takes a few seconds; whatever takes longer hangs.
 	timeLimit = time.Minute
 )
@@ -38,6 +39,10 @@ func main() {
 	if flag.NArg() > 0 {
 		flag.Usage()
 		os.Exit(exitUsage)
+	}
+	if os.Geteuid() != 0 {
+		fmt.Fprintln(os.Stderr, "domain-route-demo: needs root, for network namespaces and BPF; run it by sudo")
+		os.Exit(exitRefused)
 	}
 	lab.Isolate()
 	unix.Umask(0o022) // the clients, which are not root, must be able to read the lab's files
