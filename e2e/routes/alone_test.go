@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/domain-route/domain-route/e2e/harness"
+	"github.com/domain-route/domain-route/e2e/routes/guest"
 	"github.com/domain-route/domain-route/e2e/routes/via"
 	"github.com/domain-route/domain-route/internal/lab"
 )
@@ -186,16 +187,16 @@ func outPrepared(t *testing.T, h *harness.Host, a *lab.Agent, kind string, to la
 // is anything learnt from their lookups.
 func TestOtherNamespaceNeverTouched(t *testing.T) {
 	h := harness.Started(t)
-	g := newGuest(t, h, "wan0")
+	g := guest.New(t, h.Lab, "wan0")
 	here := h.MustAgent(lab.AgentOptions{})
-	there := h.MustAgent(lab.AgentOptions{NS: g.ns})
+	there := h.MustAgent(lab.AgentOptions{NS: g.NS})
 	server, poisoned := h.MustHost("shared.test"), h.MustHost("guest.test")
 	learn(t, []string{"shared.test"}, here)
 	for target, want := range map[string]string{"vpn0": "vpn0", "block": "EHOSTUNREACH", "gone0": "ENODEV"} {
 		rules(t, h, [2]string{"shared.test", target}, [2]string{"default", target})
 		for _, k := range via.Kinds {
-			if got := via.Out(h.Lab, there, k, server); got != g.addr(k) {
-				t.Errorf("rule %s, %s of the other namespace: %s, want %s", target, k, got, g.addr(k))
+			if got := via.Out(h.Lab, there, k, server); got != g.Addr(k) {
+				t.Errorf("rule %s, %s of the other namespace: %s, want %s", target, k, got, g.Addr(k))
 			}
 		}
 		wantOut(t, h, here, server, want)

@@ -55,8 +55,9 @@ func deleteAndRecreate(t *testing.T, h *harness.Host, a *lab.Agent, server lab.H
 	if after := h.Uplink(name).Index; after == before {
 		t.Fatalf("%s came back with the same index %d", name, after)
 	}
+	// No packets are counted from here on: of connections that the deletion cut off the servers send FINs again, which
+	// the client's kernel answers by RSTs of no socket, and so along its routing table.
 	wantOut(t, h, a, server, name)
-	wantNoPackets(t, h, server, "wan0")
 }
 
 // Steering follows the name, not the device: what the name is renamed to counts from the next connect.

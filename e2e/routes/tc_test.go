@@ -6,20 +6,19 @@ import (
 	"testing"
 
 	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/link"
 	"github.com/miekg/dns"
-	"github.com/vishvananda/netlink"
-	"golang.org/x/sys/unix"
 
 	"github.com/domain-route/domain-route/e2e/harness"
+	"github.com/domain-route/domain-route/e2e/routes/guest"
+	"github.com/domain-route/domain-route/e2e/state/inkernel"
 	"github.com/domain-route/domain-route/internal/lab"
 )
 
 // The observer `tc` learns from DNS that the host forwards, and the host's connections are steered by it.
 func TestForwardedDNS(t *testing.T) {
 	for _, c := range []struct{ observe, uplink string }{
-		{"tc:" + guestLink, "wan0"},
+		{"tc:" + guest.Link, "wan0"},
 		{"tc:wan0", "wan0"},
 		{"tc:tun0", "tun0"}, // no Ethernet header
 		{"tc", "wan0"},
@@ -29,9 +28,9 @@ func TestForwardedDNS(t *testing.T) {
 			if c.uplink == "tun0" {
 				check(t, h.AddUplink("tun0", lab.UplinkOptions{Tun: true, Metric: 50}))
 			}
-			g := newGuest(t, h, c.uplink)
+			g := guest.New(t, h.Lab, c.uplink)
 			h.Must("start", "--cgroup", h.Cgroup, "--observe", c.observe)
-			there, here := h.MustAgent(lab.AgentOptions{NS: g.ns}), h.MustAgent(lab.AgentOptions{})
+			there, here := h.MustAgent(lab.AgentOptions{NS: g.NS}), h.MustAgent(lab.AgentOptions{})
 			user := h.MustAgent(lab.AgentOptions{UID: 1001})
 			rules(t, h, [2]string{"forwarded.test", "vpn0"})
 			for i, q := range forwardedQueries(h) {
@@ -65,9 +64,9 @@ func forwardedQueries(h *harness.Host) []lab.Query {
 // An answer that passes but was not asked for, or was answered already, teaches nothing.
 func TestForwardedAnswersAreMatched(t *testing.T) {
 	h := harness.New(t, lab.Options{})
-	g := newGuest(t, h, "wan0")
-	h.Must("start", "--cgroup", h.Cgroup, "--observe", "tc:"+guestLink)
-	there := h.MustAgent(lab.AgentOptions{NS: g.ns})
+	g := guest.New(t, h.Lab, "wan0")
+	h.Must("start", "--cgroup", h.Cgroup, "--observe", "tc:"+guest.Link)
+	there := h.MustAgent(lab.AgentOptions{NS: g.NS})
 	rules(t, h, [2]string{"match.test", "vpn0"})
 	real, forged := h.MustHost("real.match.test"), h.MustHost("forged.match.test")
 	h.DNS.HandleRaw("twice.match.test", func(query []byte, _ string) [][]byte {
@@ -115,11 +114,11 @@ func answer(h *harness.Host, q *dns.Msg, name string, to lab.Host) []byte {
 // The interface of the observer is gone and back: the next start attaches again, and stop does not mind that it is gone.
 func TestObservedInterfaceGone(t *testing.T) {
 	h := harness.New(t, lab.Options{})
-	g := newGuest(t, h, "wan0")
+	g := guest.New(t, h.Lab, "wan0")
 	check(t, h.AddUplink("lte0", lab.UplinkOptions{}))
-	h.Must("start", "--cgroup", h.Cgroup, "--observe", "tc:lte0,"+guestLink)
+	h.Must("start", "--cgroup", h.Cgroup, "--observe", "tc:lte0,"+guest.Link)
 	check(t, h.DeleteUplink("lte0"))
-	there := h.MustAgent(lab.AgentOptions{NS: g.ns})
+	there := h.MustAgent(lab.AgentOptions{NS: g.NS})
 	server := h.MustHost("gone.test")
 	learn(t, []string{"gone.test"}, there)
 	if names := h.Names(server.Addr4); len(names) != 1 {
@@ -143,7 +142,7 @@ func TestObservedInterfaceGone(t *testing.T) {
 		t.Errorf("status shows %d hooks lost and warns %q; want 2 and a warning", lost, status.Warnings)
 	}
 	check(t, h.CreateUplink("lte0"))
-	h.Must("start", "--cgroup", h.Cgroup, "--observe", "tc:lte0,"+guestLink)
+	h.Must("start", "--cgroup", h.Cgroup, "--observe", "tc:lte0,"+guest.Link)
 	h.JSON(&status, "status")
 	for _, p := range status.Programs {
 		if !p.Attached {
@@ -159,85 +158,24 @@ func TestStopLeavesForeignFilters(t *testing.T) {
 	h := harness.New(t, lab.Options{})
 	dev, err := h.Client.NL.LinkByName("wan0")
 	check(t, err)
-	foreign := passProgram(t)
 	var tcx link.Link
 	check(t, h.Client.Do(func() (err error) {
-		tcx, err = link.AttachTCX(link.TCXOptions{Interface: dev.Attrs().Index, Program: foreign, Attach: ebpf.AttachTCXIngress})
+		tcx, err = link.AttachTCX(link.TCXOptions{
+			Interface: dev.Attrs().Index, Attach: ebpf.AttachTCXIngress,
+			Program: inkernel.ForeignProgram(t, ebpf.SchedCLS, ebpf.AttachNone, -1),
+		})
 		return err
 	}))
 	t.Cleanup(func() { tcx.Close() })
-	check(t, h.Client.NL.QdiscAdd(&netlink.Clsact{QdiscAttrs: netlink.QdiscAttrs{
-		LinkIndex: dev.Attrs().Index, Handle: netlink.MakeHandle(0xffff, 0), Parent: netlink.HANDLE_CLSACT,
-	}}))
-	check(t, h.Client.NL.FilterAdd(&netlink.BpfFilter{
-		FilterAttrs: netlink.FilterAttrs{LinkIndex: dev.Attrs().Index, Parent: netlink.HANDLE_MIN_EGRESS, Handle: 1,
-			Protocol: unix.ETH_P_ALL, Priority: 1},
-		Fd: foreign.FD(), Name: "foreign", DirectAction: true,
-	}))
-	before := onInterface(t, h, dev)
+	inkernel.ForeignFilter(t, h.Client, dev)
+	before := inkernel.OnInterface(t, h.Client, dev)
 	h.Must("start", "--cgroup", h.Cgroup, "--observe", "tc:wan0")
-	if now := onInterface(t, h, dev); slices.Equal(now, before) {
+	if now := inkernel.OnInterface(t, h.Client, dev); slices.Equal(now, before) {
 		t.Fatalf("start added nothing to wan0: %v", now)
 	}
 	h.Must("start", "--cgroup", h.Cgroup, "--observe", "tc:wan0") // an update
 	h.Must("stop")
-	if now := onInterface(t, h, dev); !slices.Equal(now, before) {
+	if now := inkernel.OnInterface(t, h.Client, dev); !slices.Equal(now, before) {
 		t.Errorf("wan0 has %v after stop, had %v", now, before)
 	}
-}
-
-// passProgram is a program of somebody else's, for an interface.
-func passProgram(t *testing.T) *ebpf.Program {
-	t.Helper()
-	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{
-		Name: "foreign", Type: ebpf.SchedCLS, License: "MIT",
-		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, -1), asm.Return()},
-	})
-	check(t, err)
-	t.Cleanup(func() { p.Close() })
-	return p
-}
-
-// onInterface lists the programs, qdiscs and filters on an interface of the client.
-func onInterface(t *testing.T, h *harness.Host, dev netlink.Link) []string {
-	t.Helper()
-	var all []string
-	for _, at := range []ebpf.AttachType{ebpf.AttachTCXIngress, ebpf.AttachTCXEgress} {
-		check(t, h.Client.Do(func() error {
-			found, err := link.QueryPrograms(link.QueryOptions{Target: dev.Attrs().Index, Attach: at})
-			if err != nil {
-				return err
-			}
-			for _, p := range found.Programs {
-				all = append(all, at.String()+" "+programName(p.ID))
-			}
-			return nil
-		}))
-	}
-	qdiscs, err := h.Client.NL.QdiscList(dev)
-	check(t, err)
-	for _, q := range qdiscs {
-		all = append(all, "qdisc "+q.Type())
-	}
-	for _, parent := range []uint32{netlink.HANDLE_MIN_INGRESS, netlink.HANDLE_MIN_EGRESS} {
-		filters, err := h.Client.NL.FilterList(dev, parent)
-		check(t, err)
-		for _, f := range filters {
-			all = append(all, netlink.HandleStr(parent)+" "+f.(*netlink.BpfFilter).Name)
-		}
-	}
-	return all
-}
-
-func programName(id ebpf.ProgramID) string {
-	p, err := ebpf.NewProgramFromID(id)
-	if err != nil {
-		return err.Error()
-	}
-	defer p.Close()
-	info, err := p.Info()
-	if err != nil {
-		return err.Error()
-	}
-	return info.Name
 }
