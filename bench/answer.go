@@ -52,7 +52,7 @@ func (b *bench) measureAnswers() error {
 func (b *bench) measureAnswer(s *steeredWorld, ingress *ebpf.Program, number int, k answerKind) error {
 	var first, again []float64
 	for round := range b.answerRounds {
-		names := make([]string, b.answers/b.answerRounds)
+		names := make([]string, b.answers)
 		for i := range names {
 			names[i] = fmt.Sprintf("www%d-%d.%s.%s", round, i, k.id, k.zone)
 			s.serve(names[i], k.aliases, answerAddrs(number, round*len(names)+i, k.addrs))

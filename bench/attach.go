@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/link"
 )
 
@@ -100,6 +101,26 @@ func (p *programs) close() error {
 		h.program.Close()
 	}
 	return err
+}
+
+// emptied is programs at the same hooks that do nothing: what being attached costs whatever a program does.
+func (p *programs) emptied() (*programs, error) {
+	dir, err := os.Open(p.cgroup.Name())
+	if err != nil {
+		return nil, err
+	}
+	empty := &programs{cgroup: dir}
+	for _, h := range p.hooks {
+		program, err := ebpf.NewProgram(&ebpf.ProgramSpec{
+			Name: "empty", Type: h.program.Type(), AttachType: h.attach, License: "MIT",
+			Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 1), asm.Return()},
+		})
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("load an empty program for %s: %w", h.pin, err), empty.close())
+		}
+		empty.hooks = append(empty.hooks, hookedProgram{h.pin, h.attach, program})
+	}
+	return empty, nil
 }
 
 // at is the program of a hook, by the name of its pin.

@@ -53,7 +53,7 @@ func (b *bench) measureBulk() error {
 // bulkPair measures once without and once with programs; swapped: the other way round.
 func (b *bench) bulkPair(s *steeredWorld, o order, uplink string, swapped bool) (none, with float64, err error) {
 	without := func() error {
-		done, err := s.by("wan0", 1, func() (outcome, error) { return s.client.do(o) })
+		done, err := s.by("wan0", bulkPackets, func() (outcome, error) { return s.client.do(o) })
 		none = done.Value
 		return err
 	}
@@ -61,7 +61,7 @@ func (b *bench) bulkPair(s *steeredWorld, o order, uplink string, swapped bool) 
 		if err := s.programs.attach(); err != nil {
 			return err
 		}
-		done, err := s.by(uplink, 1, func() (outcome, error) { return s.client.do(o) })
+		done, err := s.by(uplink, bulkPackets, func() (outcome, error) { return s.client.do(o) })
 		with = done.Value
 		return errors.Join(err, s.programs.detach())
 	}
@@ -74,3 +74,6 @@ func (b *bench) bulkPair(s *steeredWorld, o order, uplink string, swapped bool) 
 	err = attached()
 	return none, with, err
 }
+
+// bulkPackets is the fewest that one measurement sends: a stalled one only begins.
+const bulkPackets = 3

@@ -19,6 +19,7 @@ type prober struct {
 	addr   netip.AddrPort
 	uplink string    // where it should leave with the programs attached
 	hooks  []string  // attached alone; none: all
+	empty  bool      // programs that do nothing in their place
 	with   []float64 // a round's median each, programs attached
 	none   []float64 // no program attached
 }
@@ -41,6 +42,7 @@ func (p *prober) measure(w *world, uplink string, n int) (float64, error) {
 type steeredWorld struct {
 	*world
 	programs *programs
+	empty    *programs // at the same hooks, doing nothing
 }
 
 func (b *bench) newSteeredWorld() (*steeredWorld, error) {
@@ -53,6 +55,9 @@ func (b *bench) newSteeredWorld() (*steeredWorld, error) {
 	if err == nil {
 		s.programs, err = takeOver(w.Cgroup)
 	}
+	if err == nil {
+		s.empty, err = s.programs.emptied()
+	}
 	if err != nil {
 		return nil, errors.Join(err, s.close())
 	}
@@ -60,11 +65,13 @@ func (b *bench) newSteeredWorld() (*steeredWorld, error) {
 }
 
 func (s *steeredWorld) close() error {
-	var err error
-	if s.programs != nil {
-		err = s.programs.close()
+	var errs []error
+	for _, p := range []*programs{s.programs, s.empty} {
+		if p != nil {
+			errs = append(errs, p.close())
+		}
 	}
-	return errors.Join(err, s.world.close())
+	return errors.Join(append(errs, s.world.close())...)
 }
 
 // learn has the client ask for names with the programs attached.
@@ -77,8 +84,8 @@ func (s *steeredWorld) learn(names ...string) error {
 }
 
 // probers makes what is connected to: an address never seen, one learnt under a name without a rule, and the steered
-// one, by the process that resolved it and by an ordinary user who did not. The last is not paired: it shows what two
-// rounds of the same thing differ by.
+// one, by the process that resolved it and by an ordinary user who did not. The rest tells
+// where the time goes.
 func (s *steeredWorld) probers() ([]*prober, error) {
 	never, err := s.host("")
 	if err != nil {
@@ -106,6 +113,7 @@ func (s *steeredWorld) probers() ([]*prober, error) {
 		{id: "never6", child: s.client, addr: at(never.Addr6), uplink: "wan0"},
 		{id: "steered", child: s.client, addr: at(steered.Addr4), uplink: "vpn0"},
 		{id: "user", child: user, addr: at(steered.Addr4), uplink: "vpn0"},
+		{id: "empty", child: s.client, addr: at(never.Addr4), uplink: "wan0", empty: true},
 		{id: "connect4", child: s.client, addr: at(never.Addr4), uplink: "wan0", hooks: []string{"connect4"}},
 		{id: "egress", child: s.client, addr: at(never.Addr4), uplink: "wan0", hooks: []string{"egress"}},
 		{id: "ingress", child: s.client, addr: at(never.Addr4), uplink: "wan0", hooks: []string{"ingress"}},
@@ -148,12 +156,16 @@ func (b *bench) measureConnect() error {
 // pair measures one prober with and without programs, in alternating order, leaving them detached.
 func (b *bench) pair(s *steeredWorld, p *prober) error {
 	with := func() error {
-		if err := s.programs.attach(p.hooks...); err != nil {
+		programs := s.programs
+		if p.empty {
+			programs = s.empty
+		}
+		if err := programs.attach(p.hooks...); err != nil {
 			return err
 		}
 		ns, err := p.measure(s.world, p.uplink, b.connects)
 		p.with = append(p.with, ns)
-		return errors.Join(err, s.programs.detach())
+		return errors.Join(err, programs.detach())
 	}
 	none := func() error {
 		ns, err := p.measure(s.world, "wan0", b.connects)
@@ -176,9 +188,10 @@ func (b *bench) reportConnect(probers []*prober, noise *prober) {
 		"never6":   {ID: "connect.unruled.never6", What: "TCP connect, address never seen, IPv6", Limit: atMost(1.02)},
 		"steered":  {ID: "connect.steered", What: "TCP connect steered, against none"},
 		"user":     {ID: "connect.steered.user", What: "TCP connect steered, by the host's evidence, against none"},
-		"connect4": {ID: "connect.part.connect4", What: "  of which: connect4 attached alone"},
-		"egress":   {ID: "connect.part.egress", What: "  of which: egress attached alone (2 packets)"},
-		"ingress":  {ID: "connect.part.ingress", What: "  of which: ingress attached alone (1 packet)"},
+		"empty":    {ID: "connect.empty", What: "TCP connect, programs that do nothing, against none"},
+		"connect4": {ID: "connect.part.connect4", What: "  connect4 attached alone, address never seen"},
+		"egress":   {ID: "connect.part.egress", What: "  egress attached alone: 2 packets"},
+		"ingress":  {ID: "connect.part.ingress", What: "  ingress attached alone: 1 packet"},
 	}
 	for _, p := range probers {
 		b.report.add(paired(rows[p.id], p.with, p.none))

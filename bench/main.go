@@ -27,7 +27,7 @@ type plan struct {
 	udpRounds, udpBlocks    int
 	bulkRounds              int
 	bulkTime                time.Duration
-	answers, answerRounds   int
+	answers, answerRounds   int // answers in one round
 	starts                  int
 	matchRounds             int
 	rules                   []int // sizes of rule sets compared, ascending
@@ -37,7 +37,7 @@ var fullPlan = plan{
 	connectRounds: 100, connects: 200,
 	udpRounds: 100, udpBlocks: 60,
 	bulkRounds: 60, bulkTime: 60 * time.Millisecond,
-	answers: 500, answerRounds: 5,
+	answers: 20, answerRounds: 30,
 	starts:      15,
 	matchRounds: 5,
 	rules:       []int{1_000, 100_000, 1_000_000},
@@ -47,7 +47,7 @@ var shortPlan = plan{
 	connectRounds: 25, connects: 150,
 	udpRounds: 25, udpBlocks: 40,
 	bulkRounds: 15, bulkTime: 40 * time.Millisecond,
-	answers: 300, answerRounds: 2,
+	answers: 20, answerRounds: 10,
 	starts:      5,
 	matchRounds: 2,
 	rules:       []int{1_000, 1_000_000},

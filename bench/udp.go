@@ -9,30 +9,56 @@ func (b *bench) measureUDP() error {
 		return err
 	}
 	defer s.close()
-	kinds := []struct {
-		op  string
-		row row
-	}{
-		{"udp", row{ID: "udp.loopback", What: "UDP send+receive on loopback, connected", Limit: atMost(1.08)}},
-		{"udp-sendto", row{ID: "udp.loopback.sendto", What: "UDP send+receive on loopback, sendto", Limit: atMost(1.08)}},
+	kinds := []udpKind{
+		{op: "udp", row: row{ID: "udp.loopback", What: "UDP send+receive on loopback, connected", Limit: atMost(1.08)}},
+		{op: "udp-sendto", row: row{ID: "udp.loopback.sendto", What: "UDP send+receive on loopback, sendto", Limit: atMost(1.08)}},
+		{op: "udp", empty: true, row: row{ID: "udp.empty", What: "  connected, programs that do nothing"}},
+		{op: "udp-sendto", empty: true, row: row{ID: "udp.empty.sendto", What: "  sendto, programs that do nothing"}},
+	}
+	for range b.udpRounds {
+		for i := range kinds {
+			if err := b.udpPair(s, &kinds[i]); err != nil {
+				return err
+			}
+		}
 	}
 	for _, k := range kinds {
-		var with, none []float64
-		for range b.udpRounds {
-			base, err := s.client.do(order{Op: k.op, Count: b.udpBlocks})
-			if err != nil {
-				return err
-			}
-			if err := s.programs.attach(); err != nil {
-				return err
-			}
-			done, err := s.client.do(order{Op: k.op, Count: b.udpBlocks})
-			if err := errors.Join(err, s.programs.detach()); err != nil {
-				return err
-			}
-			with, none = append(with, done.Value), append(none, base.Value)
-		}
-		b.report.add(paired(k.row, with, none))
+		b.report.add(paired(k.row, k.with, k.none))
 	}
 	return nil
+}
+
+// udpKind is one way to send, with its rounds' figures.
+type udpKind struct {
+	op         string
+	empty      bool // programs that do nothing in the place of ours
+	row        row
+	with, none []float64
+}
+
+// udpPair measures once with and once without programs, in alternating order.
+func (b *bench) udpPair(s *steeredWorld, k *udpKind) error {
+	once := func(times *[]float64) error {
+		done, err := s.client.do(order{Op: k.op, Count: b.udpBlocks})
+		*times = append(*times, done.Value)
+		return err
+	}
+	with := func() error {
+		programs := s.programs
+		if k.empty {
+			programs = s.empty
+		}
+		if err := programs.attach(); err != nil {
+			return err
+		}
+		return errors.Join(once(&k.with), programs.detach())
+	}
+	none := func() error { return once(&k.none) }
+	if len(k.with)%2 == 1 {
+		with, none = none, with
+	}
+	if err := none(); err != nil {
+		return err
+	}
+	return with()
 }

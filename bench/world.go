@@ -193,7 +193,7 @@ func (w *world) by(uplink string, n int, f func() (outcome, error)) (outcome, er
 		return done, err
 	}
 	// A neighbour's solicitation may come along by the other.
-	if after-before < uint64(n) || otherAfter-otherBefore > uint64(n)/4 {
+	if after-before < uint64(n) || otherAfter-otherBefore > uint64(max(8, n/4)) {
 		return done, fmt.Errorf("%d packets by %s, %d by %s, and %d connections should have gone by %s",
 			after-before, uplink, otherAfter-otherBefore, other, n, uplink)
 	}
