@@ -232,28 +232,48 @@ func TestParallelFirstStarts(t *testing.T) {
 	}
 }
 
-// A start that is held up just before it mounts inkernel.BPFFS, while another one does everything: there is one mount and one
-// system in the end, whoever came first.
+// A start that is held up just before it mounts bpffs, while another one goes as far as it can: there is one mount and
+// one system in the end, whoever came first.
 func TestStartsRaceToMount(t *testing.T) {
 	h := harness.New(t, lab.Options{})
 	inkernel.Unmount(t)
-	var other harness.Result
-	r, err := inject.Run(h.Lab, inject.Options{Watch: []int{unix.SYS_MOUNT}, On: func(n, _ int) inject.Verdict {
+	args := []string{"start", "--cgroup", h.Cgroup}
+	others := make(chan inject.Result, 1)
+	first, err := inject.Run(h.Lab, inject.Options{Watch: []int{unix.SYS_MOUNT}, On: func(n, _ int) inject.Verdict {
 		if n == 1 {
-			other = h.Run("start", "--cgroup", h.Cgroup)
+			waiting := make(chan struct{})
+			go func() { others <- startUntilLocked(t, h, waiting, args) }()
+			<-waiting
 		}
 		return inject.Verdict{}
-	}}, harness.Binary(t), "start", "--cgroup", h.Cgroup)
+	}}, harness.Binary(t), args...)
 	check(t, err)
-	if r.Code != 0 || other.Code != 0 || r.Calls == 0 {
-		t.Errorf("exit %d (%s) and %d (%s), %d mounts tried", r.Code, r.Stderr, other.Code, other.Stderr, r.Calls)
+	second := <-others
+	if first.Code != 0 || second.Code != 0 || first.Calls == 0 {
+		t.Errorf("exit %d (%s) and %d (%s), %d mounts tried", first.Code, first.Stderr, second.Code, second.Stderr, first.Calls)
 	}
 	if n := inkernel.Mounts(t); n != 1 {
 		t.Errorf("bpffs is mounted %d times", n)
 	}
-	if a := inkernel.Attached(t, h.Cgroup); len(a) != 6 {
-		t.Errorf("attached: %v; want 6 programs", a)
+	if a := inkernel.Attached(t, h.Cgroup); len(a) != inkernel.Hooks {
+		t.Errorf("attached: %v", a)
 	}
 	h.Must("stop")
 	inkernel.WantNothing(t, h.Cgroup)
+}
+
+// startUntilLocked runs a start, and tells when it waits for a lock or has come to its end.
+func startUntilLocked(t *testing.T, h *harness.Host, waiting chan struct{}, args []string) inject.Result {
+	var tell sync.Once
+	r, err := inject.Run(h.Lab, inject.Options{Watch: []int{unix.SYS_FLOCK}, On: func(n, _ int) inject.Verdict {
+		if n == 3 { // again and again
+			tell.Do(func() { close(waiting) })
+		}
+		return inject.Verdict{}
+	}}, harness.Binary(t), args...)
+	tell.Do(func() { close(waiting) })
+	if err != nil {
+		t.Error(err)
+	}
+	return r
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/miekg/dns"
+	"github.com/vishvananda/netlink"
 
 	"github.com/domain-route/domain-route/e2e/harness"
 	"github.com/domain-route/domain-route/e2e/routes/guest"
@@ -122,37 +123,41 @@ func TestLeftAlone(t *testing.T) {
 	}
 }
 
-// The observer `tc` learns from forwarded DNS, by tcx or (below 6.6) by clsact, and stop takes away what start added and
-// nothing else.
+// The observer `tc` learns from forwarded DNS, by tcx or (below 6.6) by clsact, with an Ethernet header and without. stop takes
+// away what start added beside somebody else's filter, and nothing else.
 func TestObserverTC(t *testing.T) {
-	for _, foreign := range []bool{false, true} {
-		t.Run(fmt.Sprint("foreign filter ", foreign), func(t *testing.T) {
-			h := harness.New(t, lab.Options{})
-			check(t, h.AddUplink("tun0", lab.UplinkOptions{Tun: true, Metric: 50}))
-			g := guest.New(t, h.Lab, "tun0")
-			dev, err := h.Client.NL.LinkByName(guest.Link)
-			check(t, err)
-			if foreign {
-				inkernel.ForeignFilter(t, h.Client, dev)
-			}
-			before := inkernel.OnInterface(t, h.Client, dev)
-			for _, observe := range []string{"tc:tun0", "tc:" + guest.Link} { // without and with an Ethernet header
-				h.Must("start", "--cgroup", h.Cgroup, "--observe", observe)
-				h.Must("start", "--cgroup", h.Cgroup, "--observe", observe)
-				observed(t, h, g, strings.TrimPrefix(observe, "tc:")+".test")
-			}
-			during := inkernel.OnInterface(t, h.Client, dev)
-			if slices.Equal(during, before) {
-				t.Errorf("start added nothing to %s: %v", guest.Link, during)
-			}
-			t.Logf("%s: %v", release(t), during)
-			h.Must("stop")
-			if after := inkernel.OnInterface(t, h.Client, dev); !slices.Equal(after, before) {
-				t.Errorf("%s has %v after stop, had %v", guest.Link, after, before)
-			}
-			inkernel.WantNothing(t, h.Cgroup)
-		})
+	h := harness.New(t, lab.Options{})
+	check(t, h.AddUplink("tun0", lab.UplinkOptions{Tun: true, Metric: 50}))
+	g := guest.New(t, h.Lab, "tun0")
+	devices := map[string]netlink.Link{}
+	before := map[string][]string{}
+	for _, name := range []string{"tun0", guest.Link} {
+		dev, err := h.Client.NL.LinkByName(name)
+		check(t, err)
+		if name == guest.Link {
+			inkernel.ForeignFilter(t, h.Client, dev)
+		}
+		devices[name], before[name] = dev, inkernel.OnInterface(t, h.Client, dev)
 	}
+	for _, name := range []string{"tun0", guest.Link} { // the second start updates the first, to another interface
+		h.Must("start", "--cgroup", h.Cgroup, "--observe", "tc:"+name)
+		observed(t, h, g, name+".test")
+		if during := inkernel.OnInterface(t, h.Client, devices[name]); len(during) < len(before[name])+2 {
+			t.Errorf("start added less than two hooks to %s: %v", name, during)
+		}
+	}
+	if now := inkernel.OnInterface(t, h.Client, devices["tun0"]); !slices.Equal(now, before["tun0"]) {
+		t.Errorf("tun0, observed no more, has %v, had %v", now, before["tun0"])
+	}
+	all := inkernel.Objects(t)
+	h.Must("stop")
+	for name, dev := range devices {
+		if after := inkernel.OnInterface(t, h.Client, dev); !slices.Equal(after, before[name]) {
+			t.Errorf("%s has %v after stop, had %v", name, after, before[name])
+		}
+	}
+	inkernel.WantNothing(t, h.Cgroup)
+	inkernel.WantGone(t, all)
 }
 
 // observed has the guest ask in every way, and sees connections of the host steered by that.
