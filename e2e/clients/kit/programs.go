@@ -76,7 +76,7 @@ func Python(t testing.TB, h *Host) Command {
 func buildC(t testing.TB, h *Host, compiler, name string, flags ...string) Command {
 	t.Helper()
 	program := filepath.Join(h.Dir, name)
-	args := append(flags, "-O1", "-Wall", "-Werror", "-o", program, write(t, h, "client.c", sourceC))
+	args := append([]string{"-O1", "-Wall", "-Werror", "-o", program, write(t, h, "client.c", sourceC)}, flags...)
 	build(t, h, exec.Command(compiler, args...))
 	return Command{program}
 }
