@@ -36,7 +36,7 @@ struct state {
 	__u8 cgroup[CGROUP_PATH];
 };
 
-enum observer { OBSERVE_SOCKETS = 1, OBSERVE_TC = 2 };
+enum observer { OBSERVE_SOCKETS = 1, OBSERVE_TC = 2, OBSERVE_TC_ALL = 4 };
 
 /* One rule set, beside its patterns (rules[slot]) and its text (a pin of its own, by generation). */
 struct ruleset {
@@ -73,7 +73,7 @@ struct scope {
 };
 
 struct learnt {
-	__u64 name;  /* its hash; 0: empty */
+	__u64 name;  /* its hash; NAME_NONE, or NAME_BUSY while the rest is being written */
 	__u64 match; /* generation << 32 | target number: one word, so that it is never half written */
 	__u64 rule;  /* hash of the suffix whose rule matched; 0: none */
 	__u64 ends;  /* boot time in ns at which the TTL is over */
@@ -99,11 +99,11 @@ struct question {
 
 /* DNS over TCP: where the next message starts. */
 struct stream {
-	__u32 next;   /* sequence number of the next message's length, or of the next segment */
-	__u32 expect; /* sequence number that follows the last segment accepted */
+	__u32 next;      /* sequence number of the next byte of a length, or of the header that follows it */
+	__u32 expect;    /* sequence number that follows the last segment accepted */
+	__u16 announced; /* the length, as far as it came */
+	__u8 have;       /* bytes of it */
 	__u8 known;
-	__u8 split; /* the two bytes of length came alone: `next` is where the header starts */
-	__u8 pad[2];
 };
 
 /* A socket of home that talks to port 53, and who does so by it. */
@@ -173,6 +173,7 @@ enum counter {
 	COUNT_ADDRESS_REFUSED,     /* loopback, unspecified, link-local, multicast */
 	COUNT_LEARNT,              /* addresses under a name with a rule */
 	COUNT_LEARNT_NO_RULE,
+	COUNT_LEARNT_LOST, /* two CPUs at one address, and no place could be taken */
 	COUNTERS,
 };
 

@@ -28,23 +28,29 @@ static __always_inline struct name *name_of(__u64 hash)
 	return bpf_map_lookup_elem(&names_ruled, &hash) ?: bpf_map_lookup_elem(&names_plain, &hash);
 }
 
-/* The target of a learnt name under the rule set in force; matched again after a rule change. */
-static __always_inline __u32 current_target(struct learnt *l, __u64 active)
+#define NAME_NONE 0ULL
+#define NAME_BUSY ~0ULL
+
+/*
+ * The target of a learnt name under the rule set in force; matched again after a rule change. The result is
+ * kept only if nobody put another name in the place meanwhile.
+ */
+static __always_inline __u32 current_target(struct learnt *l, __u64 hash, __u64 active)
 {
+	__u64 before = *(volatile __u64 *)&l->match;
 	struct match m = {};
 	struct name *name;
 
-	if (l->match >> 32 == generation_of(active))
-		return l->match;
-	name = name_of(l->name);
-	if (name && !match_name(name, slot_of(active), &m)) {
-		if (m.name != l->name)
-			return 0;
-		l->rule = m.rule;
-	} else {
-		m.target = target_of_rule(l->rule, slot_of(active));
+	if (before >> 32 == generation_of(active))
+		return before;
+	name = name_of(hash);
+	if (!name || match_name(name, slot_of(active), &m) || m.name != hash) {
+		m.rule = l->rule;
+		m.target = target_of_rule(m.rule, hash, slot_of(active));
 	}
-	l->match = make_match(generation_of(active), m.target);
+	if (__sync_val_compare_and_swap(&l->match, before, make_match(generation_of(active), m.target)) ==
+	    before)
+		l->rule = m.rule;
 	return m.target;
 }
 
@@ -55,31 +61,37 @@ __noinline int consult(struct learnt_set *set, __u64 active, __u64 now, struct o
 		return 0;
 	for (int i = 0; i < MAX_NAMES; i++) {
 		struct learnt *l = &set->names[i];
+		__u64 name = *(volatile __u64 *)&l->name, seen = l->seen;
 		__u32 target;
 
-		if (!l->name || now > l->ends + GRACE)
+		if (name == NAME_NONE || name == NAME_BUSY || now > l->ends + GRACE)
+			continue;
+		target = current_target(l, name, active);
+		/* Atomic, and so a barrier: what was read belongs to the name if it is still there. */
+		if (__sync_fetch_and_add(&l->name, 0) != name)
 			continue;
 		o->live++;
-		target = current_target(l, active);
-		if (target && l->seen >= o->seen) {
+		if (target && seen >= o->seen) {
 			o->target = target;
-			o->seen = l->seen;
+			o->seen = seen;
 		}
 	}
 	return 0;
 }
 
-#define CONSULT_LEVEL(level, scope, active, now, o)                                   \
-	do {                                                                          \
-		struct learnt_set *set_ = bpf_map_lookup_elem(&level##_ruled, scope); \
-                                                                                      \
-		if (set_)                                                             \
-			consult(set_, active, now, o);                                \
-		if ((o)->target)                                                      \
-			break;                                                        \
-		set_ = bpf_map_lookup_elem(&level##_plain, scope);                    \
-		if (set_)                                                             \
-			consult(set_, active, now, o);                                \
+#define CONSULT(map, scope, active, now, o)                                 \
+	do {                                                                \
+		struct learnt_set *set_ = bpf_map_lookup_elem(&map, scope); \
+                                                                            \
+		if (set_)                                                   \
+			consult(set_, active, now, o);                      \
+	} while (0)
+
+/* Both maps of a level: a name learnt without a rule may have got one since. */
+#define CONSULT_LEVEL(level, scope, active, now, o)            \
+	do {                                                   \
+		CONSULT(level##_ruled, scope, active, now, o); \
+		CONSULT(level##_plain, scope, active, now, o); \
 	} while (0)
 
 /*
@@ -107,7 +119,7 @@ static __always_inline void judge(const struct addr *a, __u64 active, struct opi
 	CONSULT_LEVEL(host, &scope, active, now, o);
 }
 
-/* Which of a full set's names has to go: one past its TTL before one within, the least lately seen first. */
+/* Which of a set's places is taken next: an empty one, then one past its TTL, then the least lately seen. */
 static __always_inline __u32 victim(const struct learnt_set *set, __u64 now)
 {
 	__u64 least = ~0ULL;
@@ -115,51 +127,67 @@ static __always_inline __u32 victim(const struct learnt_set *set, __u64 now)
 
 	for (__u32 i = 0; i < MAX_NAMES; i++) {
 		const struct learnt *l = &set->names[i];
-		__u64 rank;
+		__u64 rank = l->seen;
 
-		rank = l->name ? l->seen : 0;
-		if (l->ends >= now)
+		if (l->name == NAME_BUSY)
+			continue;
+		if (l->name == NAME_NONE)
+			rank = 0;
+		else if (l->ends >= now)
 			rank |= 1ULL << 63;
 		if (rank < least) {
 			least = rank;
 			which = i;
 		}
 	}
-	return which;
-}
-
-/* Enters a name into a set. True: the set was changed beyond one word and has to be written as a whole. */
-static __always_inline bool enter(struct learnt_set *old, struct learnt_set *fresh, const struct learnt *l)
-{
-	if (!old) {
-		__builtin_memset(fresh, 0, sizeof(*fresh));
-		fresh->names[0] = *l;
-		return true;
-	}
-	for (int i = 0; i < MAX_NAMES; i++) {
-		if (old->names[i].name == l->name) {
-			old->names[i].rule = l->rule;
-			old->names[i].match = l->match;
-			old->names[i].ends = l->ends;
-			old->names[i].seen = l->seen;
-			return false;
-		}
-	}
-	*fresh = *old;
-	fresh->names[victim(old, l->seen) & (MAX_NAMES - 1)] = *l;
-	return true;
+	return which & (MAX_NAMES - 1);
 }
 
 /*
- * Whole sets are replaced by the map's own update, which a reader sees at once or not at all; a name
- * that is there already is refreshed in place, a word at a time.
+ * Enters a name into a set that others may read and write at the same time: the place is marked busy, filled,
+ * and published by its name. 0, or -1 if others were faster twice.
  */
-#define REMEMBER(map, scope, l, fresh)                                      \
-	do {                                                                \
-		struct learnt_set *old_ = bpf_map_lookup_elem(&map, scope); \
-                                                                            \
-		if (enter(old_, fresh, l))                                  \
-			bpf_map_update_elem(&map, scope, fresh, BPF_ANY);   \
+__noinline int enter(struct learnt_set *set, const struct learnt *l)
+{
+	if (!set || !l)
+		return -1;
+	for (int i = 0; i < MAX_NAMES; i++) {
+		if (set->names[i].name == l->name) {
+			set->names[i].rule = l->rule;
+			set->names[i].ends = l->ends;
+			set->names[i].seen = l->seen;
+			set->names[i].match = l->match;
+			return 0;
+		}
+	}
+	for (int try = 0; try < 2; try++) {
+		struct learnt *place = &set->names[victim(set, l->seen)];
+		__u64 old = *(volatile __u64 *)&place->name;
+
+		if (old == NAME_BUSY || __sync_val_compare_and_swap(&place->name, old, NAME_BUSY) != old)
+			continue;
+		place->rule = l->rule;
+		place->ends = l->ends;
+		place->seen = l->seen;
+		place->match = l->match;
+		__sync_lock_test_and_set(&place->name, l->name);
+		return 0;
+	}
+	return -1;
+}
+
+/* `fresh` is a set with this one name. Not there: inserted, unless another CPU does so in the same moment. */
+#define REMEMBER(map, scope, l, fresh)                                             \
+	do {                                                                       \
+		struct learnt_set *set_ = bpf_map_lookup_elem(&map, scope);        \
+                                                                                   \
+		if (!set_) {                                                       \
+			if (!bpf_map_update_elem(&map, scope, fresh, BPF_NOEXIST)) \
+				break;                                             \
+			set_ = bpf_map_lookup_elem(&map, scope);                   \
+		}                                                                  \
+		if (!set_ || enter(set_, l))                                       \
+			count(COUNT_LEARNT_LOST);                                  \
 	} while (0)
 
 #endif

@@ -178,13 +178,25 @@ int dns_ingress(struct __sk_buff *skb)
 }
 
 SEC("tc")
-int dns_tc_ethernet(struct __sk_buff *skb)
+int tc_ethernet_in(struct __sk_buff *skb)
 {
-	return observe(skb, ETHERNET_HEADER);
+	return observe(skb, ETHERNET_HEADER, false);
 }
 
 SEC("tc")
-int dns_tc_ip(struct __sk_buff *skb)
+int tc_ethernet_out(struct __sk_buff *skb)
 {
-	return observe(skb, 0);
+	return observe(skb, ETHERNET_HEADER, true);
+}
+
+SEC("tc")
+int tc_ip_in(struct __sk_buff *skb)
+{
+	return observe(skb, 0, false);
+}
+
+SEC("tc")
+int tc_ip_out(struct __sk_buff *skb)
+{
+	return observe(skb, 0, true);
 }

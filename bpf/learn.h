@@ -77,6 +77,8 @@ static __noinline int teach(struct scratch *s, struct state *st, __u32 pid, __u3
 	l.learnt.match = make_match(s->generation, s->match.target);
 	l.learnt.seen = bpf_ktime_get_boot_ns();
 	l.learnt.ends = l.learnt.seen + s->ttl * SECOND;
+	__builtin_memset(&s->set, 0, sizeof(s->set));
+	s->set.names[0] = l.learnt;
 	bpf_loop(s->found, learn_address, &l, 0);
 	count_n(s->match.rule ? COUNT_LEARNT : COUNT_LEARNT_NO_RULE, s->found);
 	return 0;

@@ -16,7 +16,15 @@
 		__type(value, v);       \
 	} name SEC(".maps")
 
-MAP(BPF_MAP_TYPE_ARRAY, states, __u32, struct state, 1);
+/* Mapped by user space too, which writes its commit words as single stores. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct state);
+} states SEC(".maps");
+
 MAP(BPF_MAP_TYPE_ARRAY, rulesets, __u32, struct ruleset, RULESET_SLOTS);
 MAP(BPF_MAP_TYPE_ARRAY, targets, __u32, struct target, MAX_TARGETS);
 MAP(BPF_MAP_TYPE_PERCPU_ARRAY, counters, enum counter, __u64, COUNTERS);

@@ -20,40 +20,49 @@ static __always_inline void stream_segment(struct stream *s, const struct packet
 	/* Behind what was followed so far: a segment was missed. Start over, a wrong guess matches no question. */
 	if (!s->known || (__s32)(s->next - p->sequence) < 0) {
 		s->next = p->sequence;
-		s->split = 0;
+		s->have = 0;
 		s->known = 1;
 	}
 	s->expect = p->sequence + p->length;
+}
+
+/*
+ * Reads what is missing of the two bytes of length: either may come alone, in a segment of its own. 0 when
+ * both are known.
+ */
+static __always_inline int stream_length(struct __sk_buff *skb, struct stream *s, const struct packet *p)
+{
+	for (int i = 0; i < 2; i++) {
+		__u32 at = s->next - p->sequence;
+		__u8 byte;
+
+		if (s->have == 2)
+			return 0;
+		if (at >= p->length || bpf_skb_load_bytes(skb, p->offset + at, &byte, 1))
+			return -1;
+		s->announced = s->have ? s->announced << 8 | byte : byte;
+		s->have++;
+		s->next++;
+	}
+	return s->have == 2 ? 0 : -1;
 }
 
 /* The next message that starts in this segment; -1 when there is no further one. */
 static __always_inline int stream_next(struct __sk_buff *skb, struct stream *s, const struct packet *p,
 				       struct cursor *c)
 {
-	__u32 at = s->next - p->sequence;
-	__be16 length;
+	__u32 at;
 
+	if (stream_length(skb, s, p))
+		return -1;
+	at = s->next - p->sequence;
 	if (at >= p->length)
 		return -1;
-	if (s->split) {
-		/* The length came before; what it was does not matter, the message is matched anyway. */
-		c->length = p->length - at;
-		s->split = 0;
-	} else if (p->length - at == 2) {
-		s->split = 1;
-		s->next += 2;
-		return -1;
-	} else {
-		if (p->length - at < 2 || bpf_skb_load_bytes(skb, p->offset + at, &length, sizeof(length))) {
-			s->known = 0;
-			return -1;
-		}
-		c->length = bpf_ntohs(length);
-		at += 2;
-	}
 	c->at = p->offset + at;
 	c->left = p->length - at;
-	s->next = p->sequence + at + c->length;
+	c->length = s->announced;
+	s->next += s->announced;
+	s->have = 0;
 	return 0;
 }
 

@@ -88,11 +88,8 @@ __noinline int match_name(const struct name *name, __u32 slot, struct match *m)
 	return 0;
 }
 
-/*
- * The fallback for a learnt name whose text was evicted: the rule that matched before, as it is now.
- * Whether the name was the suffix itself is not known any more; below is by far the likelier.
- */
-static __always_inline __u32 target_of_rule(__u64 rule, __u32 slot)
+/* The fallback for a learnt name whose text was evicted: what the rule that matched it before says now. */
+static __always_inline __u32 target_of_rule(__u64 rule, __u64 name, __u32 slot)
 {
 	struct suffix_targets *t;
 	void *patterns;
@@ -105,7 +102,7 @@ static __always_inline __u32 target_of_rule(__u64 rule, __u32 slot)
 	t = bpf_map_lookup_elem(patterns, &rule);
 	if (!t)
 		return 0;
-	return t->sub ?: t->apex;
+	return name == rule ? t->apex : t->sub;
 }
 
 #endif

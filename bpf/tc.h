@@ -11,8 +11,12 @@
 #define TC_NEXT (-1) /* TCX_NEXT and TC_ACT_UNSPEC alike: go on as if we were not there */
 #define ETHERNET_HEADER 14
 
-/* There is no socket that the client's side could be left to: it is part of the key here. */
-static __always_inline __u64 tc_key(const struct state *st, __u64 key, const struct addr *client, __u16 port)
+/*
+ * There is no socket that the client's side could be left to: it is part of the key here. So are the interface
+ * and the question's direction, or else anybody out there could send us both question and answer.
+ */
+static __always_inline __u64 tc_key(const struct state *st, __u64 key, const struct addr *client, __u16 port,
+				    __u32 ifindex, bool question_leaves)
 {
 	struct sip s;
 
@@ -20,7 +24,16 @@ static __always_inline __u64 tc_key(const struct state *st, __u64 key, const str
 	sip_word(&s, key);
 	sip_word(&s, client->d[0]);
 	sip_word(&s, client->d[1]);
-	return sip_end(&s, port, 26);
+	sip_word(&s, (__u64)ifindex << 32 | (__u64)question_leaves << 16 | port);
+	return sip_end(&s, 0, 32);
+}
+
+/* The observer `sockets` knows whom a local program's question counts for: leave it to that one. */
+static __always_inline bool left_to_sockets(struct __sk_buff *skb, const struct state *st)
+{
+	struct bpf_sock *sk = skb->sk;
+
+	return sk && bpf_sk_fullsock(sk) && st->observers & OBSERVE_SOCKETS;
 }
 
 static __always_inline bool tc_take(__u64 key)
@@ -74,7 +87,7 @@ static __always_inline int tc_message(struct __sk_buff *skb, const struct packet
 	return 0;
 }
 
-static __always_inline int observe(struct __sk_buff *skb, __u32 at)
+static __always_inline int observe(struct __sk_buff *skb, __u32 at, bool leaves)
 {
 	struct state *st = get_state();
 	struct server server = {};
@@ -98,9 +111,11 @@ static __always_inline int observe(struct __sk_buff *skb, __u32 at)
 		count(question ? COUNT_QUESTION_BAD : COUNT_ANSWER_BAD_QUESTION);
 		return TC_NEXT;
 	}
+	if (question && leaves && left_to_sockets(skb, st))
+		return TC_NEXT;
 	if (question)
-		tc_question(skb, c.at, tc_key(st, key, &p.src, p.sport));
-	else if (tc_take(tc_key(st, key, &p.dst, p.dport)))
+		tc_question(skb, c.at, tc_key(st, key, &p.src, p.sport, skb->ifindex, leaves));
+	else if (tc_take(tc_key(st, key, &p.dst, p.dport, skb->ifindex, !leaves)))
 		learn_message(skb, &c, size, 0, 0);
 	return TC_NEXT;
 }

@@ -41,15 +41,35 @@ func (e usageError) Unwrap() error { return e.error }
 
 // Run runs one command and returns its exit code.
 func Run(env Env, args []string) int {
+	out := &sink{to: env.Stdout}
+	env.Stdout = out
 	root := newRoot(&app{Env: env})
 	root.SetArgs(args)
 	root.SetOut(env.Stdout)
 	root.SetErr(env.Stderr)
 	err := root.Execute()
+	if out.err != nil {
+		// Whoever keeps what we print must know that it is not all there.
+		err = fmt.Errorf("write to standard output: %w", out.err)
+	}
 	if err != nil && !errors.Is(err, errNo) {
 		fmt.Fprintf(env.Stderr, "domain-route: %v\n", err)
 	}
 	return exitCode(err)
+}
+
+// sink remembers that something could not be written.
+type sink struct {
+	to  io.Writer
+	err error
+}
+
+func (s *sink) Write(b []byte) (int, error) {
+	n, err := s.to.Write(b)
+	if err != nil {
+		s.err = err
+	}
+	return n, err
 }
 
 func exitCode(err error) int {
@@ -57,14 +77,15 @@ func exitCode(err error) int {
 	var syntax *pattern.SyntaxError
 	var target *ruleset.TargetError
 	var elsewhere *dataplane.AttachedElsewhereError
+	var layout *dataplane.LayoutError
 	switch {
 	case err == nil:
 		return ExitDone
 	case errors.Is(err, errNo), errors.Is(err, dataplane.ErrNotStarted):
 		return ExitNo
-	case errors.As(err, &usage), errors.As(err, &syntax), errors.As(err, &target), errors.As(err, &elsewhere):
-		return ExitUsage
-	case errors.Is(err, netdev.ErrNoDevice), errors.Is(err, dataplane.ErrNotCgroup):
+	case errors.As(err, &usage), errors.As(err, &syntax), errors.As(err, &target), errors.As(err, &elsewhere),
+		errors.As(err, &layout), errors.Is(err, netdev.ErrNoDevice), errors.Is(err, dataplane.ErrNotCgroup),
+		errors.Is(err, dataplane.ErrTooManyTargets):
 		return ExitUsage
 	default:
 		return ExitRefused
@@ -123,11 +144,7 @@ func args(check cobra.PositionalArgs) cobra.PositionalArgs {
 
 // withSystem opens what is started, for one command.
 func withSystem(f func(*dataplane.System) error) error {
-	own, err := netdev.Addresses()
-	if err != nil {
-		return err
-	}
-	s, err := dataplane.Open(own)
+	s, err := dataplane.Open(netdev.Addresses)
 	if errors.Is(err, dataplane.ErrNotStarted) {
 		return fmt.Errorf("%w; start it with: domain-route start", err)
 	}

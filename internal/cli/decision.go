@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 
@@ -19,9 +20,9 @@ type decisionRow struct {
 	Name      string          `json:"name"`
 	Rule      string          `json:"rule"`
 	Target    string          `json:"target"`
-	Interface string          `json:"interface,omitempty"` // the first of the chain that exists now
-	Ifindex   int             `json:"ifindex,omitempty"`
-	Verdict   string          `json:"verdict"` // steered, direct, blocked
+	Interface string          `json:"interface"` // the first of the chain that exists now, or empty
+	Ifindex   int             `json:"ifindex"`   // its index, or 0
+	Verdict   string          `json:"verdict"`   // steered, direct, blocked
 }
 
 func (a *app) decision() *cobra.Command {
@@ -33,6 +34,9 @@ index of the interface (0 if it is not bound to any), the verdict, whom it count
 		Args: args(cobra.NoArgs),
 		RunE: func(*cobra.Command, []string) error {
 			return withSystem(func(s *dataplane.System) error {
+				if !s.AtHome() {
+					return usageError{errors.New("interfaces mean something only in the network namespace that start ran in; run it there")}
+				}
 				learnt, set, err := learntAndRules(s)
 				if err != nil {
 					return err

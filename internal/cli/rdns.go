@@ -14,7 +14,7 @@ import (
 
 type learntRow struct {
 	Address netip.Addr      `json:"address"`
-	Name    string          `json:"name"`
+	Name    string          `json:"name"` // empty: it was evicted, its address was not
 	Level   dataplane.Level `json:"level"`
 	PID     uint32          `json:"pid"`
 	UID     uint32          `json:"uid"`
@@ -61,12 +61,14 @@ func learntRows(s *dataplane.System, only netip.Addr) ([]learntRow, error) {
 			continue
 		}
 		row := learntRow{
-			Address: l.Address, Name: l.Name.String(), Level: l.Level, PID: l.PID, UID: l.UID,
-			TTL: int(l.TTL / time.Second),
+			Address: l.Address, Level: l.Level, PID: l.PID, UID: l.UID, TTL: int(l.TTL / time.Second),
 		}
 		if l.Name == "" {
-			row.Name = "?"
-		} else if r, ok := set.Match(l.Name); ok && r.Pattern.Kind != pattern.Default {
+			rows = append(rows, row)
+			continue
+		}
+		row.Name = l.Name.String()
+		if r, ok := set.Match(l.Name); ok && r.Pattern.Kind != pattern.Default {
 			row.Rule, row.Target = r.Pattern.String(), r.Target.String()
 		}
 		rows = append(rows, row)
@@ -86,7 +88,7 @@ func learntAndRules(s *dataplane.System) ([]dataplane.Learnt, *ruleset.Set, erro
 func (a *app) printLearnt(rows []learntRow) {
 	var lines [][]string
 	for _, r := range rows {
-		lines = append(lines, []string{r.Address.String(), r.Name, whose(r.Level, r.PID, r.UID), fmt.Sprint(r.TTL), dash(r.Rule)})
+		lines = append(lines, []string{r.Address.String(), dash(r.Name), whose(r.Level, r.PID, r.UID), fmt.Sprint(r.TTL), dash(r.Rule)})
 	}
 	a.table([]string{"ADDRESS", "NAME", "LEARNT BY", "TTL", "RULE"}, lines)
 }
@@ -95,9 +97,9 @@ func (a *app) printLearnt(rows []learntRow) {
 func whose(level dataplane.Level, pid, uid uint32) string {
 	switch level {
 	case dataplane.LevelProcess:
-		return fmt.Sprintf("process %d (user %d)", pid, uid)
+		return fmt.Sprintf("pid %d (uid %d)", pid, uid)
 	case dataplane.LevelUser:
-		return fmt.Sprintf("user %d", uid)
+		return fmt.Sprintf("uid %d", uid)
 	default:
 		return "host"
 	}

@@ -19,12 +19,16 @@ type ruleRow struct {
 	Target  string `json:"target"`
 }
 
-type ruleChange struct {
+type ruleAdded struct {
 	Pattern  string   `json:"pattern"`
-	Target   string   `json:"target,omitempty"`
-	Replaced string   `json:"replaced,omitempty"`
-	Deleted  bool     `json:"deleted,omitempty"`
-	Warnings []string `json:"warnings,omitempty"`
+	Target   string   `json:"target"`
+	Replaced string   `json:"replaced,omitempty"` // the former target
+	Warnings []string `json:"warnings"`
+}
+
+type ruleDeleted struct {
+	Pattern string `json:"pattern"`
+	Deleted bool   `json:"deleted"`
 }
 
 func (a *app) rule() *cobra.Command {
@@ -81,7 +85,7 @@ func (a *app) addRule(s *dataplane.System, r ruleset.Rule) error {
 	if err != nil {
 		return err
 	}
-	change := ruleChange{Pattern: r.Pattern.String(), Target: r.Target.String()}
+	change := ruleAdded{Pattern: r.Pattern.String(), Target: r.Target.String()}
 	old, replaced := set.Add(r)
 	if replaced {
 		change.Replaced = old.String()
@@ -116,7 +120,7 @@ func parseTarget(s string, sys *dataplane.System) (ruleset.Target, error) {
 
 // warnings tells what is allowed but may surprise.
 func warnings(r ruleset.Rule, home bool) []string {
-	var all []string
+	all := []string{}
 	if name := r.Pattern.Name.String(); r.Pattern.Kind != pattern.Default && r.Pattern.Kind != pattern.Exact {
 		if suffix, icann := publicsuffix.PublicSuffix(name); suffix == name && icann {
 			all = append(all, name+" is a public suffix: the rule is for everybody's names below it")
@@ -159,7 +163,7 @@ func (a *app) ruleDel() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				change := ruleChange{Pattern: p.String(), Deleted: set.Del(p)}
+				change := ruleDeleted{Pattern: p.String(), Deleted: set.Del(p)}
 				if change.Deleted {
 					if err := s.SetRules(set); err != nil {
 						return err
@@ -218,16 +222,25 @@ func completeRuleAdd(cmd *cobra.Command, given []string, start string) ([]string
 func completePatterns(_ *cobra.Command, given []string, _ string) ([]string, cobra.ShellCompDirective) {
 	var words []string
 	if len(given) == 0 {
-		_ = withSystem(func(s *dataplane.System) error {
-			set, err := s.Rules()
-			if err != nil {
-				return err
-			}
-			for _, r := range set.Rules() {
-				words = append(words, r.Pattern.String())
-			}
-			return nil
-		})
+		words = presentPatterns()
 	}
 	return words, cobra.ShellCompDirectiveNoFileComp
+}
+
+// presentPatterns is for completion: nothing is waited for, and what fails gives none.
+func presentPatterns() []string {
+	s, err := dataplane.Peek()
+	if err != nil {
+		return nil
+	}
+	defer s.Close()
+	set, err := s.Rules()
+	if err != nil {
+		return nil
+	}
+	var words []string
+	for _, r := range set.Rules() {
+		words = append(words, r.Pattern.String())
+	}
+	return words
 }

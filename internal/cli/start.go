@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -25,18 +26,24 @@ func (a *app) start() *cobra.Command {
 		Use:   "start",
 		Short: "Load the programs and steer; on a started system, update them in place",
 		Long: `Loads the programs into the kernel, pins them, and exits. Sockets of the network namespace this runs in are
-steered. On a started system it brings the programs to this version, keeping rules and learnt names.
+steered. On a started system it brings the programs to this version, keeping rules, learnt names, and whatever
+no flag says otherwise.
 
 Observers, the sources of names:
     sockets      the DNS questions and answers of every program's own sockets (default)
     tc           DNS that passes any interface of this host, also what it forwards for others
     tc:IF,...    DNS that passes these interfaces`,
 		Args: args(cobra.NoArgs),
-		RunE: func(*cobra.Command, []string) error {
+		RunE: func(cmd *cobra.Command, _ []string) error {
 			o := dataplane.StartOptions{Cgroup: cgroup}
-			names, err := a.observers(observe, &o)
-			if err != nil {
+			var err error
+			if o.Present, err = devices(); err != nil {
 				return err
+			}
+			if cmd.Flags().Changed("observe") {
+				if o.Observe, err = observers(observe, o.Present); err != nil {
+					return err
+				}
 			}
 			if o.Own, err = netdev.Addresses(); err != nil {
 				return err
@@ -46,12 +53,10 @@ Observers, the sources of names:
 				a.showVerifierLog(err, verifierLog)
 				return err
 			}
-			return a.print("Start", startResult{done.Action, names, done.Cgroup, []string{}}, func() {
-				a.warn("%s; observers: %s; cgroup: %s", done.Action, strings.Join(names, ", "), done.Cgroup)
-			})
+			return a.printStarted(done)
 		},
 	}
-	cmd.Flags().StringArrayVar(&observe, "observe", []string{"sockets"}, "`observer`: sockets, tc or tc:IF,...; may be given twice")
+	cmd.Flags().StringArrayVar(&observe, "observe", nil, "`observer`: sockets (default), tc or tc:IF,...; may be given twice")
 	cmd.Flags().StringVar(&cgroup, "cgroup", "", "attach to this cgroup v2 `directory` and what is below it (default: the root)")
 	cmd.Flags().BoolVar(&verifierLog, "verifier-log", false, "if the kernel refuses a program, print its whole log")
 	_ = cmd.MarkFlagDirname("cgroup")
@@ -59,44 +64,52 @@ Observers, the sources of names:
 	return cmd
 }
 
-// observers reads --observe into the options, and returns it in its canonical form.
-func (a *app) observers(given []string, o *dataplane.StartOptions) (names []string, err error) {
+func (a *app) printStarted(done dataplane.Started) error {
+	result := startResult{done.Action, done.Observers.Strings(), done.Cgroup, []string{}}
+	if done.Observers.TC {
+		result.Warnings = append(result.Warnings, "what the observer tc learns counts for the whole host, whoever asked")
+	}
+	for _, w := range result.Warnings {
+		a.warn("warning: %s", w)
+	}
+	return a.print("Start", result, func() {
+		a.warn("%s; observers: %s; cgroup: %s", done.Action, strings.Join(result.Observers, " "), done.Cgroup)
+	})
+}
+
+func devices() ([]dataplane.Device, error) {
+	list, err := netdev.List()
+	var all []dataplane.Device
+	for _, d := range list {
+		all = append(all, dataplane.Device(d))
+	}
+	return all, err
+}
+
+// observers reads --observe.
+func observers(given []string, present []dataplane.Device) (*dataplane.Observers, error) {
+	o := &dataplane.Observers{}
 	for _, g := range given {
 		kind, list, hasList := strings.Cut(g, ":")
 		switch {
 		case kind == "sockets" && !hasList:
 			o.Sockets = true
-		case kind == "tc":
+		case kind == "tc" && hasList:
 			o.TC = true
-			if err := addDevices(o, list, hasList); err != nil {
-				return nil, err
+			for _, name := range strings.Split(list, ",") {
+				i := slices.IndexFunc(present, func(d dataplane.Device) bool { return d.Name == name })
+				if i < 0 {
+					return nil, fmt.Errorf("%w: %s", netdev.ErrNoDevice, name)
+				}
+				o.Devices = append(o.Devices, present[i])
 			}
+		case kind == "tc":
+			o.TC, o.TCAll, o.Devices = true, true, present
 		default:
 			return nil, usageError{fmt.Errorf("observer %q: it is sockets, tc or tc:IF,IF", g)}
 		}
-		names = append(names, g)
 	}
-	return names, nil
-}
-
-func addDevices(o *dataplane.StartOptions, list string, hasList bool) error {
-	var devices []netdev.Device
-	var err error
-	if hasList {
-		for _, name := range strings.Split(list, ",") {
-			d, err := netdev.ByName(name)
-			if err != nil {
-				return err
-			}
-			devices = append(devices, d)
-		}
-	} else if devices, err = netdev.List(); err != nil {
-		return err
-	}
-	for _, d := range devices {
-		o.Devices = append(o.Devices, dataplane.Device(d))
-	}
-	return nil
+	return o, nil
 }
 
 func (a *app) showVerifierLog(err error, wanted bool) {

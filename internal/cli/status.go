@@ -36,7 +36,11 @@ func (a *app) status() *cobra.Command {
 		Short: "Tell what runs in the kernel, with all counters; exit 1 if nothing does",
 		Args:  args(cobra.NoArgs),
 		RunE: func(*cobra.Command, []string) error {
-			st, err := dataplane.Inspect()
+			present, err := devices()
+			if err != nil {
+				return err
+			}
+			st, err := dataplane.Inspect(present)
 			if err != nil {
 				return err
 			}
@@ -82,7 +86,7 @@ func (a *app) printStatus(st dataplane.Status) {
 		return
 	}
 	fmt.Fprintf(a.Stdout, "observers: %s\ncgroup: %s\nnetwork namespace: %s\nrules: %d (generation %d)\nkernel memory: %.1f MB\n",
-		strings.Join(st.Observers, ", "), st.Cgroup, thisOrAnother(st.Home), st.Rules, st.Generation, float64(st.Memory)/1e6)
+		strings.Join(st.Observers, " "), st.Cgroup, thisOrAnother(st.Home), st.Rules, st.Generation, float64(st.Memory)/1e6)
 	fmt.Fprintln(a.Stdout, "\nprograms:")
 	for _, p := range st.Programs {
 		state := ""

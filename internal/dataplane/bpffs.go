@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -16,25 +17,55 @@ func isBPFFS(path string) bool {
 	return unix.Statfs(path, &st) == nil && st.Type == unix.BPF_FS_MAGIC
 }
 
-// mountBPFFS mounts a BPF file system where none is. undo takes it away again.
-func mountBPFFS() (undo func(), err error) {
+// mount is the BPF file system that a start found or made.
+type mount struct {
+	guard *os.File // held while ours may have to go again; nil if it was there before
+}
+
+// mountBPFFS mounts a BPF file system where none is.
+func mountBPFFS() (*mount, error) {
 	if isBPFFS(bpffs) {
-		return func() {}, checkMount()
+		return &mount{}, checkMount()
 	}
 	// Two commands that start at once must not mount one over the other.
 	guard, err := lockMountPoint()
 	if err != nil {
 		return nil, err
 	}
-	defer guard.Close()
 	if isBPFFS(bpffs) {
-		return func() {}, checkMount()
+		guard.Close()
+		return &mount{}, checkMount()
 	}
 	if err := unix.Mount("bpf", bpffs, "bpf", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "mode=0700"); err != nil {
+		guard.Close()
 		return nil, refusedf("mount it by hand: mount -t bpf bpf "+bpffs,
 			"mount a BPF file system at %s: %w", bpffs, err)
 	}
-	return func() { _ = unix.Unmount(bpffs, 0) }, nil
+	return &mount{guard}, nil
+}
+
+// undo takes a mount of ours away again, unless somebody has begun to use it.
+func (m *mount) undo() {
+	if m.guard == nil {
+		return
+	}
+	entries, err := os.ReadDir(bpffs)
+	if err != nil {
+		return
+	}
+	for _, e := range entries {
+		// The kernel's own iterators, where CONFIG_BPF_PRELOAD makes them.
+		if !strings.HasSuffix(e.Name(), ".debug") {
+			return
+		}
+	}
+	_ = unix.Unmount(bpffs, 0)
+}
+
+func (m *mount) release() {
+	if m.guard != nil {
+		m.guard.Close()
+	}
 }
 
 // lockMountPoint locks the directory that the mount will hide; it is there even without a mount.

@@ -53,16 +53,17 @@ func cgroup2Mount(line string) (root, dir string, ok bool) {
 
 // resolveCgroup returns the cgroup v2 directory to attach to: dir, or the root if dir is empty.
 func resolveCgroup(dir string) (string, error) {
-	if dir == "" {
-		return findCgroup()
+	abs, err := findCgroup()
+	if dir != "" {
+		if abs, err = filepath.Abs(dir); err == nil {
+			abs, err = filepath.EvalSymlinks(abs)
+		}
+		if err != nil {
+			return "", fmt.Errorf("%w: %w", ErrNotCgroup, err)
+		}
 	}
-	abs, err := filepath.Abs(dir)
 	if err != nil {
 		return "", err
-	}
-	abs, err = filepath.EvalSymlinks(abs)
-	if err != nil {
-		return "", fmt.Errorf("%w: %w", ErrNotCgroup, err)
 	}
 	if !isCgroup2(abs) {
 		return "", fmt.Errorf("%w: %s", ErrNotCgroup, abs)

@@ -8,6 +8,9 @@ import (
 // ErrNotStarted is returned by everything that needs a started system.
 var ErrNotStarted = errors.New("domain-route is not started")
 
+// ErrDamaged is returned where parts of what start made are missing.
+var ErrDamaged = errors.New("what is pinned is not complete")
+
 // ErrRefused marks what the kernel or a missing permission refused.
 var ErrRefused = errors.New("refused")
 

@@ -17,14 +17,17 @@ func (s *System) hintAt(set *ruleset.Set) error {
 	if set.Len() == 0 {
 		return nil
 	}
-	names, err := s.names(learnMapNamesPlain)
-	if err != nil {
-		return err
-	}
 	ruled := map[uint64]bool{}
-	for hash, n := range names {
-		if r, ok := set.Match(n); ok && r.Pattern.Kind != pattern.Default {
-			ruled[hash] = true
+	// Names that had a rule once may have addresses without one.
+	for _, from := range []string{learnMapNamesPlain, learnMapNamesRuled} {
+		names, err := s.names(from)
+		if err != nil {
+			return err
+		}
+		for hash, n := range names {
+			if r, ok := set.Match(n); ok && r.Pattern.Kind != pattern.Default {
+				ruled[hash] = true
+			}
 		}
 	}
 	if len(ruled) == 0 {

@@ -58,7 +58,8 @@ const (
 	learnCounterCOUNT_ADDRESS_REFUSED     learnCounter = 39
 	learnCounterCOUNT_LEARNT              learnCounter = 40
 	learnCounterCOUNT_LEARNT_NO_RULE      learnCounter = 41
-	learnCounterCOUNTERS                  learnCounter = 42
+	learnCounterCOUNT_LEARNT_LOST         learnCounter = 42
+	learnCounterCOUNTERS                  learnCounter = 43
 )
 
 type learnHint struct {
@@ -146,8 +147,10 @@ const (
 	learnMapUsersRuled     = "users_ruled"
 	learnProgDnsEgress     = "dns_egress"
 	learnProgDnsIngress    = "dns_ingress"
-	learnProgDnsTcEthernet = "dns_tc_ethernet"
-	learnProgDnsTcIp       = "dns_tc_ip"
+	learnProgTcEthernetIn  = "tc_ethernet_in"
+	learnProgTcEthernetOut = "tc_ethernet_out"
+	learnProgTcIpIn        = "tc_ip_in"
+	learnProgTcIpOut       = "tc_ip_out"
 )
 
 // loadLearn returns the embedded CollectionSpec for learn.
@@ -194,8 +197,10 @@ type learnSpecs struct {
 type learnProgramSpecs struct {
 	DnsEgress     *ebpf.ProgramSpec `ebpf:"dns_egress"`
 	DnsIngress    *ebpf.ProgramSpec `ebpf:"dns_ingress"`
-	DnsTcEthernet *ebpf.ProgramSpec `ebpf:"dns_tc_ethernet"`
-	DnsTcIp       *ebpf.ProgramSpec `ebpf:"dns_tc_ip"`
+	TcEthernetIn  *ebpf.ProgramSpec `ebpf:"tc_ethernet_in"`
+	TcEthernetOut *ebpf.ProgramSpec `ebpf:"tc_ethernet_out"`
+	TcIpIn        *ebpf.ProgramSpec `ebpf:"tc_ip_in"`
+	TcIpOut       *ebpf.ProgramSpec `ebpf:"tc_ip_out"`
 }
 
 // learnMapSpecs contains maps before they are loaded into the kernel.
@@ -300,16 +305,20 @@ type learnVariables struct {
 type learnPrograms struct {
 	DnsEgress     *ebpf.Program `ebpf:"dns_egress"`
 	DnsIngress    *ebpf.Program `ebpf:"dns_ingress"`
-	DnsTcEthernet *ebpf.Program `ebpf:"dns_tc_ethernet"`
-	DnsTcIp       *ebpf.Program `ebpf:"dns_tc_ip"`
+	TcEthernetIn  *ebpf.Program `ebpf:"tc_ethernet_in"`
+	TcEthernetOut *ebpf.Program `ebpf:"tc_ethernet_out"`
+	TcIpIn        *ebpf.Program `ebpf:"tc_ip_in"`
+	TcIpOut       *ebpf.Program `ebpf:"tc_ip_out"`
 }
 
 func (p *learnPrograms) Close() error {
 	return _LearnClose(
 		p.DnsEgress,
 		p.DnsIngress,
-		p.DnsTcEthernet,
-		p.DnsTcIp,
+		p.TcEthernetIn,
+		p.TcEthernetOut,
+		p.TcIpIn,
+		p.TcIpOut,
 	)
 }
 

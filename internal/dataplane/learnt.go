@@ -26,6 +26,9 @@ const (
 // grace is how long after its TTL a learnt name still counts; GRACE in bpf/evidence.h.
 const grace = time.Hour
 
+// nameBusy marks a place that is being written; NAME_BUSY in bpf/evidence.h.
+const nameBusy = ^uint64(0)
+
 // Learnt is a name learnt for an address.
 type Learnt struct {
 	Address netip.Addr
@@ -55,7 +58,7 @@ func (s *System) Learnt() ([]Learnt, error) {
 	}
 	now := bootTime()
 	var all []Learnt
-	seen := map[Learnt]bool{}
+	seen := map[Learnt]int{} // place in all
 	for _, from := range []string{learnMapUsersRuled, learnMapUsersPlain, learnMapHostRuled, learnMapHostPlain} {
 		err := s.eachLearnt(from, func(scope learnScope, raw learnLearnt) {
 			l := Learnt{
@@ -65,15 +68,21 @@ func (s *System) Learnt() ([]Learnt, error) {
 				PID:     scope.Pid,
 				UID:     scope.Uid,
 			}
-			// A name can be with those that have a rule and with those that have none, from before and after
-			// a rule change.
-			if seen[l] {
+			if raw.Name == nameBusy {
 				return
 			}
-			seen[l] = true
-			l.TTL = time.Duration(int64(raw.Ends - now))
-			l.Seen = time.Duration(int64(now - raw.Seen))
-			all = append(all, l)
+			// A name can be with those that have a rule and with those that have none, from before and after
+			// a rule change: the later counts.
+			place, twice := seen[l]
+			if !twice {
+				place = len(all)
+				seen[l] = place
+				all = append(all, l)
+			}
+			if age := time.Duration(int64(now - raw.Seen)); !twice || age < all[place].Seen {
+				all[place].Seen = age
+				all[place].TTL = time.Duration(int64(raw.Ends - now))
+			}
 		})
 		if err != nil {
 			return nil, err

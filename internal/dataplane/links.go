@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
@@ -31,45 +32,70 @@ var socketHooks = []hook{
 	{pin: "egress", program: learnProgDnsEgress, attach: ebpf.AttachCGroupInetEgress},
 }
 
-// hooks lists what the options want attached, observers before what they feed.
-func (o StartOptions) hooks() []hook {
-	var all []hook
-	if o.Sockets {
-		all = append(all, socketHooks...)
-	}
-	for _, d := range o.Devices {
-		all = append(all, d.hooks()...)
-	}
-	return append(all, steerHooks...)
-}
-
-// attach puts the wanted hooks in place: links that are there go on with the new programs, and what is not
-// wanted any more is taken away.
-func (s *System) attach(o StartOptions, programs map[string]*ebpf.Program) error {
+// attach puts the wanted hooks in place, observers before what they feed: links that are there go on with the
+// new programs, and what is not wanted any more is taken away.
+func (s *System) attach(o Observers, programs map[string]*ebpf.Program) error {
 	dir, err := os.Open(s.cgroup())
 	if err != nil {
 		return fmt.Errorf("open the cgroup: %w", err)
 	}
 	defer dir.Close()
+	hooks := slices.Clone(steerHooks)
+	if o.Sockets {
+		hooks = append(slices.Clone(socketHooks), hooks...)
+	}
 	wanted := map[string]bool{}
-	for _, h := range o.hooks() {
+	for _, d := range o.Devices {
+		if err := s.attachDevice(d, programs, wanted); err != nil {
+			return err
+		}
+	}
+	for _, h := range hooks {
 		if err := s.attachHook(h, programs[h.program], dir); err != nil {
 			return err
 		}
 		wanted[h.pin] = true
 	}
-	entries, err := os.ReadDir(s.tree.dir("links"))
+	return s.detachUnwanted(wanted)
+}
+
+func (s *System) detachUnwanted(wanted map[string]bool) error {
+	pins, err := pinsIn(s.tree.dir("links"))
 	if err != nil {
-		return fmt.Errorf("list the pinned links: %w", err)
+		return err
 	}
-	for _, e := range entries {
-		if !wanted[e.Name()] {
-			if err := detach(s.tree.linkPin(e.Name())); err != nil {
+	for _, name := range pins {
+		if !wanted[name] {
+			if err := detach(s.tree.linkPin(name)); err != nil {
+				return err
+			}
+		}
+	}
+	notes, err := clsactNotes(s.tree)
+	if err != nil {
+		return err
+	}
+	for _, n := range notes {
+		if !wanted[n.name] {
+			if err := n.remove(s.tree); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// pinsIn lists a directory of pins; one that is not there has none.
+func pinsIn(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("list the pins: %w", err)
+	}
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names, nil
 }
 
 func (s *System) attachHook(h hook, p *ebpf.Program, cgroup *os.File) error {
@@ -82,6 +108,9 @@ func (s *System) attachHook(h hook, p *ebpf.Program, cgroup *os.File) error {
 		if err == nil {
 			return nil
 		}
+		if !errors.Is(err, unix.ENOLINK) {
+			return fmt.Errorf("update the link %s: %w", pin, err)
+		}
 		// The device or the cgroup is gone, and with it what the link stood for.
 		if err := os.Remove(pin); err != nil {
 			return fmt.Errorf("remove the dead link %s: %w", pin, err)
@@ -91,9 +120,6 @@ func (s *System) attachHook(h hook, p *ebpf.Program, cgroup *os.File) error {
 	}
 	l, err := h.link(p, cgroup)
 	if err != nil {
-		if h.ifindex != 0 && errors.Is(err, ebpf.ErrNotSupported) {
-			return s.attachClsact(h, p)
-		}
 		return attachError(h, err)
 	}
 	defer l.Close()
@@ -134,17 +160,23 @@ func detach(pin string) error {
 
 // dismantle removes a tree of pins and all it keeps alive.
 func dismantle(t tree) error {
-	entries, err := os.ReadDir(t.dir("links"))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("list the pinned links: %w", err)
+	links, err := pinsIn(t.dir("links"))
+	if err != nil {
+		return err
 	}
-	for _, e := range entries {
-		if err := detach(t.linkPin(e.Name())); err != nil {
+	for _, name := range links {
+		if err := detach(t.linkPin(name)); err != nil {
 			return err
 		}
 	}
-	if err := removeClsact(t); err != nil {
+	notes, err := clsactNotes(t)
+	if err != nil {
 		return err
+	}
+	for _, n := range notes {
+		if err := n.remove(t); err != nil {
+			return err
+		}
 	}
 	if err := os.RemoveAll(string(t)); err != nil {
 		return fmt.Errorf("remove %s: %w", t, err)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
 )
 
 // perCPUSpare is what LRU maps get on top for each possible CPU: each keeps 128 free nodes, and small maps
@@ -89,17 +90,23 @@ func size(spec *ebpf.CollectionSpec) error {
 // loadError keeps a verifier's log out of the user's sight; `start --verifier-log` shows it.
 func loadError(err error) error {
 	var ve *ebpf.VerifierError
-	if errors.As(err, &ve) {
+	if errors.Is(err, unix.EPERM) || errors.Is(err, ebpf.ErrNotSupported) {
+		return refusedf("run it as root, outside of containers", "load the programs: %w", err)
+	}
+	if errors.As(err, &ve) && len(ve.Log) > 0 {
 		return &CureError{
-			Err:  fmt.Errorf("%w: the kernel's verifier refused a program: %w", ErrRefused, ve),
+			Err:  fmt.Errorf("%w: the kernel's verifier refused a program: %w", ErrRefused, quietly{ve}),
 			Cure: "see why: domain-route start --verifier-log",
 		}
 	}
-	if notPermitted(err) || errors.Is(err, ebpf.ErrNotSupported) {
-		return refusedf("run it as root, outside of containers", "load the programs: %w", err)
-	}
 	return fmt.Errorf("load the programs: %w", err)
 }
+
+// quietly keeps a verifier's log without saying it.
+type quietly struct{ *ebpf.VerifierError }
+
+func (q quietly) Error() string { return q.Cause.Error() }
+func (q quietly) Unwrap() error { return q.VerifierError }
 
 // VerifierLog returns the whole log of the kernel's verifier, if it is what an error is about.
 func VerifierLog(err error) (string, bool) {

@@ -36,13 +36,22 @@ func acquire(create bool) (*lock, error) {
 
 // tryAcquire returns EWOULDBLOCK when somebody else holds the lock, or has just removed what it is on.
 func tryAcquire(create bool) (*lock, error) {
+	made := false
 	if create {
-		if err := os.Mkdir(base, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		err := os.Mkdir(base, 0o700)
+		if err != nil && !errors.Is(err, fs.ErrExist) {
 			return nil, fmt.Errorf("make %s: %w", base, err)
 		}
+		made = err == nil
 	}
 	dir, err := openBase()
+	if create && errors.Is(err, ErrNotStarted) {
+		return nil, unix.EWOULDBLOCK // removed again by a stop
+	}
 	if err != nil {
+		if made {
+			_ = os.Remove(base)
+		}
 		return nil, err
 	}
 	if err := unix.Flock(int(dir.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {

@@ -20,11 +20,15 @@ func (s *System) setOwn(addrs []netip.Addr) error {
 	var gone [][16]byte
 	var key [16]byte
 	var value uint8
-	for it := m.Iterate(); it.Next(&key, &value); {
+	it := m.Iterate()
+	for it.Next(&key, &value) {
 		if !want[key] {
 			gone = append(gone, key)
 		}
 		delete(want, key)
+	}
+	if err := it.Err(); err != nil {
+		return fmt.Errorf("list the own addresses: %w", err)
 	}
 	for _, k := range gone {
 		if err := m.Delete(k); err != nil && !isNotExist(err) {

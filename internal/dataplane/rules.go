@@ -31,12 +31,28 @@ func (s *System) key() pattern.HashKey {
 // Rules reads the rule set in force.
 func (s *System) Rules() (*ruleset.Set, error) {
 	set := ruleset.New()
+	text, err := s.text()
+	if err != nil {
+		return nil, err
+	}
+	if err := set.UnmarshalText(text); err != nil {
+		return nil, err
+	}
+	s.inForce = map[ruleset.Target]bool{}
+	for _, t := range set.Targets() {
+		s.inForce[t] = true
+	}
+	return set, nil
+}
+
+// text reads the text of the rule set in force.
+func (s *System) text() ([]byte, error) {
 	var meta learnRuleset
 	if err := s.maps[learnMapRulesets].Lookup(s.slot(), &meta); err != nil {
 		return nil, fmt.Errorf("read the rule set: %w", err)
 	}
 	if meta.TextBytes == 0 {
-		return set, nil
+		return nil, nil
 	}
 	pages, err := ebpf.LoadPinnedMap(s.tree.textPin(s.generation()), nil)
 	if err != nil {
@@ -55,7 +71,7 @@ func (s *System) Rules() (*ruleset.Set, error) {
 	if err != nil {
 		return nil, fmt.Errorf("inflate the rules' text: %w", err)
 	}
-	return set, set.UnmarshalText(text)
+	return text, nil
 }
 
 // SetRules puts a rule set in force. It is built beside the one in force and becomes it by one word; cut
@@ -79,21 +95,17 @@ func (s *System) SetRules(set *ruleset.Set) error {
 	if meta.TextBytes, err = s.pinText(set, next); err != nil {
 		return err
 	}
-	s.state.Staged = 1
-	if err := s.writeState(); err != nil {
-		return err
-	}
+	s.setStaged(1)
 	if err := s.stage(slot, compiled, numbers, meta); err != nil {
 		return err
 	}
 	if err := s.hintAt(set); err != nil {
 		return err
 	}
-	s.state.Active = uint64(next)<<8 | uint64(slot)
-	if err := s.writeState(); err != nil {
-		return err
-	}
-	return s.finishChange()
+	s.setActive(next, slot)
+	// In force now. If the rest fails, `staged` stays set, and the next command does it.
+	_ = s.finishChange()
+	return nil
 }
 
 // stage fills the slot that is not in force. It returns when no program runs that missed `staged`.
@@ -132,8 +144,8 @@ func (s *System) finishChange() error {
 			}
 		}
 	}
-	s.state.Staged = 0
-	return s.writeState()
+	s.setStaged(0)
+	return nil
 }
 
 // suffixTargets is suffix_targets in bpf/abi.h.

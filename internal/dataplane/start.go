@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
 
@@ -13,34 +14,17 @@ import (
 
 // StartOptions say what to attach where.
 type StartOptions struct {
-	Cgroup  string       // cgroup v2 directory; empty: the root of cgroup v2, wherever it is mounted
-	Sockets bool         // the `sockets` observer
-	Devices []Device     // the `tc` observer's
-	TC      bool         // the `tc` observer was asked for, with or without devices
+	Cgroup  string       // cgroup v2 directory; empty: as it is, or the root of cgroup v2, wherever it is mounted
+	Observe *Observers   // nil: as it is, or the programs' sockets
+	Present []Device     // all interfaces there are
 	Own     []netip.Addr // the host's own addresses
 }
 
-func (o StartOptions) observers() uint32 {
-	var n uint32
-	if o.Sockets {
-		n |= observeSockets
-	}
-	if o.TC {
-		n |= observeTC
-	}
-	return n
-}
-
-// Observers, as stored.
-const (
-	observeSockets = 1
-	observeTC      = 2
-)
-
 // Started says what Start did.
 type Started struct {
-	Action string // started, updated (it was running), completed (an earlier start had been cut short)
-	Cgroup string
+	Action    string // started, updated (it was running), completed (an earlier start had been cut short)
+	Cgroup    string
+	Observers Observers
 }
 
 // Start loads, attaches and enables everything, or brings what is running to this version. It is all or
@@ -53,20 +37,23 @@ func Start(o StartOptions) (Started, error) {
 	if err != nil {
 		return Started{}, err
 	}
-	unmount, err := mountBPFFS()
+	mount, err := mountBPFFS()
 	if err != nil {
 		return Started{}, err
 	}
+	defer mount.release()
 	l, err := acquire(true)
 	if err != nil {
-		unmount()
+		mount.undo()
 		return Started{}, err
 	}
-	defer l.release()
 	done, err := l.start(o, cgroup)
 	if err != nil {
-		l.removeIfEmpty()
-		unmount() // refused by the kernel where anything is in use
+		_ = os.Remove(base) // unless something is in it
+	}
+	l.release()
+	if err != nil {
+		mount.undo()
 	}
 	return done, err
 }
@@ -77,42 +64,50 @@ func (l *lock) start(o StartOptions, cgroup string) (Started, error) {
 	}
 	s, err := l.open()
 	if errors.Is(err, ErrNotStarted) {
-		if err := l.fresh(o, cgroup); err != nil {
-			return Started{}, err
-		}
-		return Started{"started", cgroup}, nil
+		return l.fresh(o, cgroup)
 	}
 	if err != nil {
 		return Started{}, err
 	}
 	defer s.closeMaps()
-	action := "updated"
-	if s.state.Enabled == 0 {
-		action = "completed"
-	}
-	return Started{action, s.cgroup()}, s.update(o, cgroup)
+	return s.update(o, cgroup)
 }
 
 // fresh builds everything in a staging directory, publishes it by one rename, and enables it by one word.
-func (l *lock) fresh(o StartOptions, cgroup string) error {
-	staging := tree(fmt.Sprintf("%s/%s%d", base, stagingPrefix, os.Getpid()))
-	err := build(staging, o, cgroup)
-	if err != nil {
-		return errors.Join(err, dismantle(staging))
+func (l *lock) fresh(o StartOptions, cgroup string) (Started, error) {
+	observe := Observers{Sockets: true}
+	if o.Observe != nil {
+		observe = *o.Observe
 	}
-	if err := os.Rename(string(staging), live); err != nil {
-		return errors.Join(fmt.Errorf("publish %s: %w", live, err), dismantle(staging))
-	}
-	s, err := l.open()
-	if err != nil {
-		return err
-	}
+	s := &System{lock: l, tree: tree(fmt.Sprintf("%s/%s%d", base, stagingPrefix, os.Getpid()))}
 	defer s.closeMaps()
-	return s.enable(o)
+	err := s.build(observe, cgroup)
+	if err == nil {
+		err = s.publish()
+	}
+	if err == nil {
+		err = s.enable(o.Own)
+	}
+	if err != nil && s.tree == live {
+		return Started{}, errors.Join(err, trash(), l.sweep())
+	}
+	if err != nil {
+		return Started{}, errors.Join(err, dismantle(s.tree))
+	}
+	return Started{"started", cgroup, observe}, nil
 }
 
-func build(t tree, o StartOptions, cgroup string) error {
-	for _, dir := range t.dirs() {
+func (s *System) publish() error {
+	if err := os.Rename(string(s.tree), live); err != nil {
+		return fmt.Errorf("publish %s: %w", live, err)
+	}
+	s.tree = live
+	return nil
+}
+
+// build loads, attaches and pins everything below the system's tree. The maps stay open.
+func (s *System) build(o Observers, cgroup string) error {
+	for _, dir := range s.tree.dirs() {
 		if err := os.Mkdir(dir, 0o700); err != nil {
 			return fmt.Errorf("make %s: %w", dir, err)
 		}
@@ -122,23 +117,26 @@ func build(t tree, o StartOptions, cgroup string) error {
 		return err
 	}
 	defer objs.Close()
-	s := &System{tree: t, maps: objs.maps}
-	if err := s.initialise(o, cgroup); err != nil {
-		return err
-	}
+	s.maps = map[string]*ebpf.Map{}
 	for name, m := range objs.maps {
 		if unpinned[name] {
 			continue
 		}
-		if err := m.Pin(t.mapPin(name)); err != nil {
+		if err := m.Pin(s.tree.mapPin(name)); err != nil {
 			return fmt.Errorf("pin the map %s: %w", name, err)
 		}
+		if s.maps[name], err = m.Clone(); err != nil {
+			return fmt.Errorf("keep the map %s open: %w", name, err)
+		}
+	}
+	if err := s.initialise(o, cgroup); err != nil {
+		return err
 	}
 	return s.attach(o, objs.programs)
 }
 
 // initialise writes the first state: not enabled, an empty rule set.
-func (s *System) initialise(o StartOptions, cgroup string) error {
+func (s *System) initialise(o Observers, cgroup string) error {
 	home, err := netnsCookie()
 	if err != nil {
 		return err
@@ -147,14 +145,20 @@ func (s *System) initialise(o StartOptions, cgroup string) error {
 	if _, err := rand.Read(key[:]); err != nil {
 		return fmt.Errorf("make a key: %w", err)
 	}
-	s.state = learnState{
+	state := learnState{
 		Layout:    layout,
-		Observers: o.observers(),
+		Observers: o.bits(),
 		Active:    1 << 8, // generation 1: what no learnt name has is 0
 		Home:      home,
 		Key:       [2]uint64{binary.LittleEndian.Uint64(key[:]), binary.LittleEndian.Uint64(key[8:])},
 	}
-	copy(s.state.Cgroup[:], cgroup)
+	copy(state.Cgroup[:], cgroup)
+	if err := s.maps[learnMapStates].Put(uint32(0), &state); err != nil {
+		return fmt.Errorf("write the state: %w", err)
+	}
+	if err := s.mapState(); err != nil {
+		return err
+	}
 	empty, err := s.newPatterns(nil)
 	if err != nil {
 		return err
@@ -163,50 +167,70 @@ func (s *System) initialise(o StartOptions, cgroup string) error {
 	if err := s.maps[learnMapRules].Put(uint32(0), empty); err != nil {
 		return fmt.Errorf("set the empty rule set: %w", err)
 	}
-	return s.writeState()
+	return nil
 }
 
 // update puts this program's version in the place of the running one.
-func (s *System) update(o StartOptions, cgroup string) error {
+func (s *System) update(o StartOptions, cgroup string) (Started, error) {
+	done := Started{Action: "updated", Cgroup: s.cgroup()}
+	if s.state.Enabled == 0 {
+		done.Action = "completed"
+	}
+	if err := s.checkPlace(o.Cgroup != "", cgroup); err != nil {
+		return done, err
+	}
+	var err error
+	if o.Observe != nil {
+		done.Observers = *o.Observe
+	} else if done.Observers, err = s.observers(o.Present); err != nil {
+		return done, err
+	}
+	objs, err := load(maps.Clone(s.maps))
+	if err != nil {
+		return done, err
+	}
+	defer objs.Close()
+	if err := s.attach(done.Observers, objs.programs); err != nil {
+		return done, err
+	}
+	s.setObservers(done.Observers.bits())
+	return done, s.enable(o.Own)
+}
+
+// checkPlace refuses to update what is attached elsewhere.
+func (s *System) checkPlace(asked bool, cgroup string) error {
+	const cure = "first: domain-route stop"
 	home, err := netnsCookie()
 	if err != nil {
 		return err
 	}
-	const cure = "first: domain-route stop"
 	if home != s.state.Home {
 		return &CureError{&AttachedElsewhereError{"the network namespace with cookie",
 			fmt.Sprint(s.state.Home), fmt.Sprint(home)}, cure}
 	}
-	if cgroup != s.cgroup() {
+	if asked && !sameFile(cgroup, s.cgroup()) {
 		return &CureError{&AttachedElsewhereError{"the cgroup", s.cgroup(), cgroup}, cure}
 	}
-	reuse := map[string]*ebpf.Map{}
-	for name, m := range s.maps {
-		reuse[name] = m
-	}
-	objs, err := load(reuse)
+	return nil
+}
+
+func sameFile(a, b string) bool {
+	x, err := os.Stat(a)
 	if err != nil {
-		return err
+		return false
 	}
-	defer objs.Close()
-	if err := s.attach(o, objs.programs); err != nil {
-		return err
-	}
-	s.state.Observers = o.observers()
-	return s.enable(o)
+	y, err := os.Stat(b)
+	return err == nil && os.SameFile(x, y)
 }
 
 // enable is the commit of a start.
-func (s *System) enable(o StartOptions) error {
-	if err := s.setOwn(o.Own); err != nil {
+func (s *System) enable(own []netip.Addr) error {
+	if err := s.setOwn(own); err != nil {
 		return err
 	}
 	if err := s.finishChange(); err != nil {
 		return err
 	}
-	s.state.Enabled = 1
-	return s.writeState()
+	s.setEnabled(1)
+	return nil
 }
-
-// removeIfEmpty takes the base directory away again after a start that came to nothing.
-func (l *lock) removeIfEmpty() { _ = os.Remove(base) }

@@ -7,9 +7,13 @@ import (
 	"io/fs"
 	"net/netip"
 	"os"
+	"sync/atomic"
+	"unsafe"
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
+
+	"github.com/domain-route/domain-route/internal/ruleset"
 )
 
 // layout is the version of everything pinned; LAYOUT in bpf/abi.h.
@@ -20,12 +24,16 @@ type System struct {
 	*lock
 	tree  tree
 	maps  map[string]*ebpf.Map
-	state learnState
+	state learnState // as of opening, and as this command changed it
+
+	page    []byte                  // the map of states, in memory
+	inForce map[ruleset.Target]bool // the targets of the rule set in force, once Rules has read it
 }
 
 // Open takes the lock and opens what is started, mends what a killed command left, and refreshes the host's own
-// addresses. It returns ErrNotStarted if nothing is started, and a *LayoutError if it is another version's.
-func Open(own []netip.Addr) (*System, error) {
+// addresses. It returns ErrNotStarted if nothing is started, a *LayoutError if it is another version's, and
+// ErrDamaged if parts are missing.
+func Open(own func() ([]netip.Addr, error)) (*System, error) {
 	if os.Geteuid() != 0 {
 		return nil, refusedf("run it as root, by sudo", "not root")
 	}
@@ -33,14 +41,10 @@ func Open(own []netip.Addr) (*System, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := l.open()
+	s, err := l.openEnabled()
 	if err != nil {
 		l.release()
 		return nil, err
-	}
-	if s.state.Enabled == 0 {
-		s.Close()
-		return nil, ErrNotStarted
 	}
 	if err := s.mend(own); err != nil {
 		s.Close()
@@ -49,7 +53,32 @@ func Open(own []netip.Addr) (*System, error) {
 	return s, nil
 }
 
-func (s *System) mend(own []netip.Addr) error {
+// Peek opens what is started only to look at it: it does not wait for other commands and changes nothing.
+func Peek() (*System, error) {
+	l, err := tryAcquire(false)
+	if err != nil {
+		return nil, err
+	}
+	s, err := l.openEnabled()
+	if err != nil {
+		l.release()
+	}
+	return s, err
+}
+
+func (l *lock) openEnabled() (*System, error) {
+	s, err := l.open()
+	if err != nil {
+		return nil, err
+	}
+	if s.state.Enabled == 0 {
+		s.closeMaps()
+		return nil, ErrNotStarted
+	}
+	return s, nil
+}
+
+func (s *System) mend(own func() ([]netip.Addr, error)) error {
 	if err := s.sweep(); err != nil {
 		return err
 	}
@@ -61,51 +90,97 @@ func (s *System) mend(own []netip.Addr) error {
 	if !s.AtHome() {
 		return nil
 	}
-	return s.setOwn(own)
+	addrs, err := own()
+	if err != nil {
+		return err
+	}
+	return s.setOwn(addrs)
 }
 
 // open opens what is pinned in live, started or half started.
 func (l *lock) open() (*System, error) {
 	s := &System{lock: l, tree: live, maps: map[string]*ebpf.Map{}}
-	entries, err := os.ReadDir(s.tree.dir("maps"))
-	if errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(live); errors.Is(err, fs.ErrNotExist) {
 		return nil, ErrNotStarted
 	}
-	if err != nil {
-		return nil, fmt.Errorf("list the pinned maps: %w", err)
-	}
-	for _, e := range entries {
-		m, err := ebpf.LoadPinnedMap(s.tree.mapPin(e.Name()), nil)
-		if err != nil {
-			s.closeMaps()
-			return nil, fmt.Errorf("open the pinned map %s: %w", e.Name(), err)
-		}
-		s.maps[e.Name()] = m
-	}
-	if err := s.readState(); err != nil {
+	if err := s.openMaps(); err != nil {
 		s.closeMaps()
 		return nil, err
 	}
 	return s, nil
 }
 
-func (s *System) readState() error {
-	m := s.maps[learnMapStates]
-	if m == nil {
-		return otherLayout(0)
+func (s *System) openMaps() error {
+	if err := s.openMap(learnMapStates); err != nil {
+		return err
 	}
 	// The version stands first, whatever follows in other versions.
-	raw, err := m.LookupBytes(uint32(0))
+	raw, err := s.maps[learnMapStates].LookupBytes(uint32(0))
 	if err != nil {
 		return fmt.Errorf("read the state: %w", err)
 	}
 	if found := binary.NativeEndian.Uint32(raw); found != layout {
 		return otherLayout(found)
 	}
-	if err := m.Lookup(uint32(0), &s.state); err != nil {
-		return fmt.Errorf("read the state: %w", err)
+	spec, err := loadLearn()
+	if err != nil {
+		return fmt.Errorf("read the embedded programs: %w", err)
 	}
+	for name := range spec.Maps {
+		if !unpinned[name] && s.maps[name] == nil {
+			if err := s.openMap(name); err != nil {
+				return err
+			}
+		}
+	}
+	return s.mapState()
+}
+
+func (s *System) openMap(name string) error {
+	m, err := ebpf.LoadPinnedMap(s.tree.mapPin(name), nil)
+	if errors.Is(err, fs.ErrNotExist) {
+		return &CureError{fmt.Errorf("%w: the map %s is missing", ErrDamaged, name), "domain-route stop && domain-route start"}
+	}
+	if err != nil {
+		return fmt.Errorf("open the pinned map %s: %w", name, err)
+	}
+	s.maps[name] = m
 	return nil
+}
+
+// mapState maps the state into memory, where its words can be set by single stores.
+func (s *System) mapState() error {
+	m := s.maps[learnMapStates]
+	memory, err := unix.Mmap(m.FD(), 0, int(m.ValueSize()), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err != nil {
+		return fmt.Errorf("map the state: %w", err)
+	}
+	s.page = memory
+	s.state = *s.shared()
+	return nil
+}
+
+// shared is the state as the programs see it.
+func (s *System) shared() *learnState { return (*learnState)(unsafe.Pointer(&s.page[0])) }
+
+func (s *System) setEnabled(v uint64) {
+	s.state.Enabled = v
+	atomic.StoreUint64(&s.shared().Enabled, v)
+}
+
+func (s *System) setStaged(v uint64) {
+	s.state.Staged = v
+	atomic.StoreUint64(&s.shared().Staged, v)
+}
+
+func (s *System) setActive(generation, slot uint32) {
+	s.state.Active = uint64(generation)<<8 | uint64(slot)
+	atomic.StoreUint64(&s.shared().Active, s.state.Active)
+}
+
+func (s *System) setObservers(bits uint32) {
+	s.state.Observers = bits
+	atomic.StoreUint32(&s.shared().Observers, bits)
 }
 
 func otherLayout(found uint32) error {
@@ -113,14 +188,10 @@ func otherLayout(found uint32) error {
 		"keep the rules with that version's `domain-route rule list`, then: domain-route stop && domain-route start"}
 }
 
-func (s *System) writeState() error {
-	if err := s.maps[learnMapStates].Put(uint32(0), &s.state); err != nil {
-		return fmt.Errorf("write the state: %w", err)
-	}
-	return nil
-}
-
 func (s *System) closeMaps() {
+	if s.page != nil {
+		_ = unix.Munmap(s.page)
+	}
 	for _, m := range s.maps {
 		m.Close()
 	}

@@ -3,9 +3,7 @@ package dataplane
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -19,6 +17,8 @@ const (
 	StateStarted    = "started"
 	StateStopped    = "stopped"
 	StateUnfinished = "unfinished" // a start or stop was cut short: nothing is steered
+	StateForeign    = "foreign"    // another version's layout
+	StateDamaged    = "damaged"    // parts are missing
 )
 
 // Status is all there is to say about what runs in the kernel.
@@ -50,8 +50,8 @@ type Counter struct {
 	Value uint64
 }
 
-// Inspect tells the status. That nothing is started is no error.
-func Inspect() (Status, error) {
+// Inspect tells the status, given the interfaces there are. That nothing is started is no error.
+func Inspect(present []Device) (Status, error) {
 	if os.Geteuid() != 0 {
 		return Status{}, refusedf("run it as root, by sudo", "not root")
 	}
@@ -64,28 +64,45 @@ func Inspect() (Status, error) {
 	}
 	defer l.release()
 	s, err := l.open()
-	if errors.Is(err, ErrNotStarted) {
-		return Status{State: StateUnfinished, Warnings: []string{"a command was cut short; tidy up: domain-route start, or stop"}}, nil
-	}
 	if err != nil {
-		return Status{}, err
+		return l.without(err)
 	}
 	defer s.closeMaps()
-	return s.status()
+	return s.status(present)
 }
 
-func (s *System) status() (Status, error) {
+// without is the status where there is no whole system to ask.
+func (l *lock) without(err error) (Status, error) {
+	var layout *LayoutError
+	switch {
+	case errors.As(err, &layout):
+		return Status{State: StateForeign, Warnings: []string{err.Error()}}, nil
+	case errors.Is(err, ErrDamaged):
+		return Status{State: StateDamaged, Warnings: []string{err.Error()}}, nil
+	case !errors.Is(err, ErrNotStarted):
+		return Status{}, err
+	}
+	names, err := pinsIn(base)
+	if slices.ContainsFunc(names, stale) {
+		return Status{State: StateUnfinished, Warnings: []string{"a command was cut short; tidy up: domain-route start, or stop"}}, err
+	}
+	return Status{State: StateStopped}, err
+}
+
+func (s *System) status(present []Device) (Status, error) {
 	st := Status{State: StateStarted, Home: s.AtHome(), Cgroup: s.cgroup(), Generation: s.generation()}
 	if s.state.Enabled == 0 {
 		st.State = StateUnfinished
 		st.Warnings = append(st.Warnings, "a start was cut short; finish it: domain-route start")
 	}
-	if s.state.Observers&observeSockets != 0 {
-		st.Observers = append(st.Observers, "sockets")
+	if s.state.Staged != 0 {
+		st.Warnings = append(st.Warnings, "a rule change was cut short; any command finishes or forgets it, such as: domain-route rule list")
 	}
-	if s.state.Observers&observeTC != 0 {
-		st.Observers = append(st.Observers, "tc")
+	observers, err := s.observers(present)
+	if err != nil {
+		return st, err
 	}
+	st.Observers = observers.Strings()
 	set, err := s.Rules()
 	if err != nil {
 		return st, err
@@ -104,40 +121,44 @@ func (s *System) status() (Status, error) {
 
 func (s *System) programs() ([]Program, error) {
 	var all []Program
-	entries, err := os.ReadDir(s.tree.dir("links"))
+	links, err := pinsIn(s.tree.dir("links"))
 	if err != nil {
-		return nil, fmt.Errorf("list the pinned links: %w", err)
+		return nil, err
 	}
-	for _, e := range entries {
-		l, err := link.LoadPinnedLink(s.tree.linkPin(e.Name()), nil)
+	for _, name := range links {
+		l, err := link.LoadPinnedLink(s.tree.linkPin(name), nil)
 		if err != nil {
-			return nil, fmt.Errorf("open the pinned link %s: %w", e.Name(), err)
+			return nil, fmt.Errorf("open the pinned link %s: %w", name, err)
 		}
-		p, err := linkedProgram(e.Name(), l)
+		p, err := linkedProgram(name, l)
 		l.Close()
 		if err != nil {
 			return nil, err
 		}
 		all = append(all, p)
 	}
-	filters, err := os.ReadDir(s.tree.dir("clsact"))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("list the filters: %w", err)
+	notes, err := clsactNotes(s.tree)
+	if err != nil {
+		return nil, err
 	}
-	for _, e := range filters {
-		p, err := ebpf.LoadPinnedProgram(filepath.Join(s.tree.dir("clsact"), e.Name()), nil)
-		if err != nil {
-			return nil, fmt.Errorf("open the filter's program %s: %w", e.Name(), err)
-		}
-		row := Program{Hook: "clsact_" + strings.TrimSuffix(e.Name(), "_own"), Attached: true}
-		err = row.describe(p)
-		p.Close()
+	for _, n := range notes {
+		row, err := n.program(s.tree)
 		if err != nil {
 			return nil, err
 		}
 		all = append(all, row)
 	}
 	return all, nil
+}
+
+func (n clsactNote) program(t tree) (Program, error) {
+	row := Program{Hook: fmt.Sprintf("clsact_%d", n.ifindex), Attached: true}
+	p, err := ebpf.LoadPinnedProgram(n.pin(t), nil)
+	if err != nil {
+		return row, fmt.Errorf("open the filter's program %s: %w", n.name, err)
+	}
+	defer p.Close()
+	return row, row.describe(p)
 }
 
 func linkedProgram(hook string, l link.Link) (Program, error) {

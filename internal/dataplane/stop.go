@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+
+	"golang.org/x/sys/unix"
 )
 
 // Stopped says what Stop found.
@@ -26,6 +28,9 @@ func Stop() (Stopped, error) {
 		return Stopped{}, err
 	}
 	defer l.release()
+	if err := l.sweep(); err != nil {
+		return Stopped{}, err
+	}
 	done, err := l.stop()
 	if err != nil {
 		return done, err
@@ -33,37 +38,46 @@ func Stop() (Stopped, error) {
 	if err := l.sweep(); err != nil {
 		return done, err
 	}
-	if err := os.Remove(base); err != nil {
+	// What somebody else has put there stays, and so does the directory.
+	if err := os.Remove(base); err != nil && !errors.Is(err, unix.ENOTEMPTY) {
 		return done, fmt.Errorf("remove %s: %w", base, err)
 	}
 	return done, nil
 }
 
 func (l *lock) stop() (Stopped, error) {
-	done := Stopped{}
 	s, err := l.open()
-	switch {
-	case errors.Is(err, ErrNotStarted):
-		return done, l.trash()
-	case err != nil:
+	if errors.Is(err, ErrNotStarted) {
+		return Stopped{}, nil
+	}
+	done := Stopped{Was: true}
+	if err != nil {
 		// Another version's, or damaged: it can still be removed.
-		done.Was = true
-		return done, l.trash()
+		return done, trash()
 	}
 	defer s.closeMaps()
-	done.Was = true
+	if err := s.checkReach(); err != nil {
+		return done, err
+	}
+	s.setEnabled(0)
 	if set, err := s.Rules(); err == nil {
 		done.Rules = set.Len()
 	}
-	s.state.Enabled = 0
-	if err := s.writeState(); err != nil {
-		return done, err
+	return done, trash()
+}
+
+// checkReach refuses to lose track of filters on interfaces that are out of reach here.
+func (s *System) checkReach() error {
+	notes, err := clsactNotes(s.tree)
+	if err != nil || len(notes) == 0 || s.AtHome() {
+		return err
 	}
-	return done, l.trash()
+	return refusedf("run it in the network namespace that start ran in",
+		"there are filters on interfaces of another network namespace")
 }
 
 // trash unpublishes everything by one rename; sweep removes it, now or at the next command.
-func (l *lock) trash() error {
+func trash() error {
 	to := fmt.Sprintf("%s/%s%d", base, trashPrefix, os.Getpid())
 	if err := os.Rename(live, to); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("take %s away: %w", live, err)

@@ -11,9 +11,12 @@ import (
 	"github.com/domain-route/domain-route/internal/ruleset"
 )
 
-// maxTargets is the number of distinct targets a rule set may have; MAX_TARGETS in bpf/abi.h, less number 0
-// and room for the next rule set's beside the present one's.
+// maxTargets is the size of the table of targets; MAX_TARGETS in bpf/abi.h. Number 0 is none, and the next rule
+// set's targets stand beside the present one's until it is in force.
 const maxTargets = 4096
+
+// ErrTooManyTargets is returned for a rule set with more distinct targets than fit into the kernel's table.
+var ErrTooManyTargets = errors.New("too many distinct targets")
 
 // numberTargets finds or makes a number in the kernel for each target of a compiled rule set; the result is
 // indexed by the compiled number, 0 staying 0. A number that the rule set in force uses never changes its
@@ -46,7 +49,7 @@ func (s *System) numberTargets(targets []ruleset.Target) ([]uint32, error) {
 		}
 		n := freeNumber(present, used, &next)
 		if n == 0 {
-			return nil, fmt.Errorf("more than %d distinct targets, old and new together", maxTargets-1)
+			return nil, fmt.Errorf("%w: more than %d, old and new together", ErrTooManyTargets, maxTargets-1)
 		}
 		raw := rawTarget(t)
 		if err := m.Put(n, &raw); err != nil {
@@ -74,17 +77,14 @@ func freeNumber(present map[uint32]ruleset.Target, used map[uint32]bool, next *u
 
 // usedTargets returns the numbers that the rule set in force uses.
 func (s *System) usedTargets(present map[uint32]ruleset.Target) (map[uint32]bool, error) {
-	set, err := s.Rules()
-	if err != nil {
-		return nil, err
-	}
-	inForce := map[ruleset.Target]bool{}
-	for _, r := range set.Rules() {
-		inForce[r.Target] = true
+	if s.inForce == nil {
+		if _, err := s.Rules(); err != nil {
+			return nil, err
+		}
 	}
 	used := map[uint32]bool{}
 	for n, t := range present {
-		if inForce[t] {
+		if s.inForce[t] {
 			used[n] = true
 		}
 	}

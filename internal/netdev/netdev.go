@@ -82,18 +82,31 @@ func LacksDefaultRoute(d Device) (bool, error) {
 	if !d.Ethernet {
 		return false, nil
 	}
-	filter := &netlink.Route{LinkIndex: d.Index, Table: unix.RT_TABLE_MAIN}
-	routes, err := netlink.RouteListFiltered(netlink.FAMILY_V4, filter, netlink.RT_FILTER_OIF|netlink.RT_FILTER_TABLE)
+	routes, err := netlink.RouteListFiltered(netlink.FAMILY_V4, &netlink.Route{Table: unix.RT_TABLE_MAIN}, netlink.RT_FILTER_TABLE)
 	if err != nil {
-		return false, fmt.Errorf("list the routes by %s: %w", d.Name, err)
+		return false, fmt.Errorf("list the routes: %w", err)
 	}
 	for _, r := range routes {
-		if r.Dst == nil {
-			return false, nil
-		}
-		if ones, _ := r.Dst.Mask.Size(); ones == 0 {
+		if isDefault(r) && leavesBy(r, d.Index) {
 			return false, nil
 		}
 	}
 	return true, nil
+}
+
+func isDefault(r netlink.Route) bool {
+	if r.Dst == nil {
+		return true
+	}
+	ones, _ := r.Dst.Mask.Size()
+	return ones == 0
+}
+
+func leavesBy(r netlink.Route, index int) bool {
+	for _, hop := range r.MultiPath {
+		if hop.LinkIndex == index {
+			return true
+		}
+	}
+	return r.LinkIndex == index
 }

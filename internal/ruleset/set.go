@@ -165,6 +165,10 @@ func (s *Set) Get(p pattern.Pattern) (Target, bool) {
 	return s.target(id), id != 0
 }
 
+// Targets returns the distinct targets of all rules, in no particular order; after Del it may hold targets that
+// no rule has any more.
+func (s *Set) Targets() []Target { return slices.Clone(s.targets) }
+
 // Len returns the number of rules.
 func (s *Set) Len() int { return s.rules }
 
