@@ -92,8 +92,10 @@ static long skip_label(__u32 i, struct scratch_ref *ref)
 	if (label >= 0xc0) {
 		__u32 to = u16_at(s, at) & 0x3fff;
 
+		if (at + 2 > w->length)
+			return 1; /* what stands in the second byte's place is another message's */
 		w->malformed = to < DNS_HEADER || to >= w->owner;
-		w->skipped = at + 2 <= w->length;
+		w->skipped = 1;
 		w->at = at + 2;
 		return 1;
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/netip"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
@@ -53,7 +54,7 @@ func Run(env Env, args []string) int {
 		err = fmt.Errorf("write to standard output: %w", out.err)
 	}
 	if err != nil && !errors.Is(err, errNo) {
-		fmt.Fprintf(env.Stderr, "domain-route: %v\n", err)
+		fmt.Fprintf(env.Stderr, "domain-route: %s\n", strings.ReplaceAll(err.Error(), "\n", "; "))
 	}
 	return exitCode(err)
 }

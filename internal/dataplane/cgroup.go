@@ -36,8 +36,12 @@ func findCgroup() (string, error) {
 }
 
 func isCgroup2(dir string) bool {
-	var st unix.Statfs_t
-	return unix.Statfs(dir, &st) == nil && st.Type == unix.CGROUP2_SUPER_MAGIC
+	var on unix.Statfs_t
+	if err := unix.Statfs(dir, &on); err != nil || on.Type != unix.CGROUP2_SUPER_MAGIC {
+		return false
+	}
+	st, err := os.Stat(dir)
+	return err == nil && st.IsDir()
 }
 
 // cgroup2Mount reads one line of mountinfo, see proc_pid_mountinfo(5).
