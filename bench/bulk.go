@@ -24,55 +24,82 @@ func (b *bench) measureBulk() error {
 	if err := s.learn(plainName, steeredName); err != nil {
 		return err
 	}
-	kinds := []struct {
-		op, uplink string
-		addr       netip.Addr
-		row        row
-	}{
-		{"upload", "wan0", plain.Addr4, row{ID: "bulk.up", What: "bulk TCP sent, not steered"}},
-		{"upload", "vpn0", steered.Addr4, row{ID: "bulk.up.steered", What: "bulk TCP sent, steered"}},
-		{"download", "wan0", plain.Addr4, row{ID: "bulk.down", What: "bulk TCP received, not steered"}},
-		{"download", "vpn0", steered.Addr4, row{ID: "bulk.down.steered", What: "bulk TCP received, steered"}},
+	kinds := []bulkKind{
+		{op: "upload", uplink: "wan0", addr: plain.Addr4, id: "bulk.up", what: "bulk TCP sent, not steered"},
+		{op: "upload", uplink: "vpn0", addr: steered.Addr4, id: "bulk.up.steered", what: "bulk TCP sent, steered"},
+		{op: "download", uplink: "wan0", addr: plain.Addr4, id: "bulk.down", what: "bulk TCP received, not steered"},
+		{op: "download", uplink: "vpn0", addr: steered.Addr4, id: "bulk.down.steered", what: "bulk TCP received, steered"},
 	}
-	for _, k := range kinds {
-		var with, none []float64
-		for i := range b.bulkRounds {
-			base, got, err := b.bulkPair(s, order{Op: k.op, Addr: netip.AddrPortFrom(k.addr, bulkPort), Time: b.bulkTime}, k.uplink, i%2 == 1)
-			if err != nil {
+	for range b.bulkRounds {
+		for i := range kinds {
+			if err := b.bulkPair(s, &kinds[i]); err != nil {
 				return err
 			}
-			with, none = append(with, got), append(none, base)
 		}
-		k.row.Limit = atLeast(0.99)
-		k.row.Note = fmt.Sprintf("%.1f against %.1f Gbit/s", median(with)*8e-9, median(none)*8e-9)
-		b.report.add(paired(k.row, with, none))
+	}
+	for _, k := range kinds {
+		b.report.add(
+			paired(row{ID: k.id, What: k.what, Limit: atLeast(0.99),
+				Note: fmt.Sprintf("%.1f against %.1f Gbit/s", median(k.with)*8e-9, median(k.none)*8e-9)}, k.with, k.none),
+			paired(row{ID: k.id + ".cpu", What: "  bytes for a second of CPU, both ends",
+				Note: fmt.Sprintf("%.1f against %.1f Gbit", median(k.withCPU)*8e-9, median(k.noneCPU)*8e-9)}, k.withCPU, k.noneCPU),
+		)
 	}
 	return nil
 }
 
-// bulkPair measures once without and once with programs; swapped: the other way round.
-func (b *bench) bulkPair(s *steeredWorld, o order, uplink string, swapped bool) (none, with float64, err error) {
-	without := func() error {
-		done, err := s.by("wan0", bulkPackets, func() (outcome, error) { return s.client.do(o) })
-		none = done.Value
-		return err
-	}
+// bulkKind is one direction over one uplink, with its rounds' figures: bytes a second, and for a second of CPU time.
+type bulkKind struct {
+	op, uplink string
+	addr       netip.Addr
+	id, what   string
+
+	with, none, withCPU, noneCPU []float64
+}
+
+// bulkPair measures once with and once without programs, in alternating order.
+func (b *bench) bulkPair(s *steeredWorld, k *bulkKind) error {
+	without := func() error { return b.bulkOnce(s, k, "wan0", &k.none, &k.noneCPU) }
 	attached := func() error {
 		if err := s.programs.attach(); err != nil {
 			return err
 		}
-		done, err := s.by(uplink, bulkPackets, func() (outcome, error) { return s.client.do(o) })
-		with = done.Value
-		return errors.Join(err, s.programs.detach())
+		return errors.Join(b.bulkOnce(s, k, k.uplink, &k.with, &k.withCPU), s.programs.detach())
 	}
-	if swapped {
+	if len(k.with)%2 == 1 {
 		without, attached = attached, without
 	}
 	if err := without(); err != nil {
-		return 0, 0, err
+		return err
 	}
-	err = attached()
-	return none, with, err
+	return attached()
+}
+
+func (b *bench) bulkOnce(s *steeredWorld, k *bulkKind, uplink string, speed, cpu *[]float64) error {
+	before, err := s.cpu()
+	if err != nil {
+		return err
+	}
+	done, err := s.by(uplink, bulkPackets, func() (outcome, error) {
+		return s.client.do(order{Op: k.op, Addr: netip.AddrPortFrom(k.addr, bulkPort), Time: b.bulkTime})
+	})
+	if err != nil {
+		return err
+	}
+	after, err := s.cpu()
+	*speed = append(*speed, done.Value)
+	*cpu = append(*cpu, float64(done.Count)/(after-before))
+	return err
+}
+
+// cpu is the CPU time that client and server have used, in seconds.
+func (w *world) cpu() (float64, error) {
+	here, err := w.client.do(order{Op: "cpu"})
+	if err != nil {
+		return 0, err
+	}
+	there, err := w.server.do(order{Op: "cpu"})
+	return here.Value + there.Value, err
 }
 
 // bulkPackets is the fewest that one measurement sends: a stalled one only begins.

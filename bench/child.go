@@ -47,6 +47,7 @@ var ops = map[string]func(order) (outcome, error){
 	"listen":      listenForConnects,
 	"drain":       drain,
 	"listen-bulk": listenForBulk,
+	"cpu":         cpuTime,
 }
 
 func childMain() int {

@@ -24,7 +24,7 @@ type loaded struct {
 // loadMain is the process that loads the rule list named by its argument, as the command line does: the lock, the rule
 // set, the swap.
 func loadMain() int {
-	did, err := load(os.Args[1])
+	did, err := loadRules(os.Args[1])
 	if err == nil {
 		err = json.NewEncoder(os.Stdout).Encode(did)
 	}
@@ -35,7 +35,7 @@ func loadMain() int {
 	return 0
 }
 
-func load(file string) (loaded, error) {
+func loadRules(file string) (loaded, error) {
 	var did loaded
 	began := time.Now()
 	text, err := os.ReadFile(file)
@@ -48,11 +48,7 @@ func load(file string) (loaded, error) {
 	}
 	did.Parse = time.Since(began).Seconds()
 	began = time.Now()
-	own, err := netdev.Addresses()
-	if err != nil {
-		return did, err
-	}
-	s, err := dataplane.Open(own)
+	s, err := dataplane.Open(netdev.Addresses)
 	if err != nil {
 		return did, err
 	}

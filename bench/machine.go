@@ -18,8 +18,8 @@ type machine struct {
 	CPUs    int    `json:"cpus"`
 	Memory  uint64 `json:"memory_mb"`
 	Virtual bool   `json:"virtual"`
-	Load    string `json:"load"` // of one minute, at the start
-	// Foreign counts the socket programs of others: with any, no round is wholly without programs.
+	Load    string `json:"load"` // of one minute, at the start and at the end
+	// Foreign counts the socket programs of others before or after: with any, no round is wholly without programs.
 	Foreign int `json:"foreign_programs"`
 }
 
@@ -28,7 +28,7 @@ func (m machine) String() string {
 	if m.Virtual {
 		kind = "virtual"
 	}
-	return fmt.Sprintf("Linux %s, %d x %s (%s), %d MB; load %s at the start; %d socket programs of others",
+	return fmt.Sprintf("Linux %s, %d x %s (%s), %d MB; load %s; %d socket programs of others",
 		m.Kernel, m.CPUs, m.CPU, kind, m.Memory, m.Load, m.Foreign)
 }
 
@@ -47,9 +47,20 @@ func describeMachine() machine {
 	}
 	m.Virtual = bytes.Contains(info, []byte(" hypervisor"))
 	m.Memory = meminfo("MemTotal") >> 20
-	load, _ := os.ReadFile("/proc/loadavg")
-	m.Load, _, _ = strings.Cut(string(load), " ")
+	m.Load = load()
 	return m
+}
+
+// ended adds what the end of the run shows.
+func (m *machine) ended() {
+	m.Load += " .. " + load()
+	m.Foreign = max(m.Foreign, foreignPrograms())
+}
+
+func load() string {
+	b, _ := os.ReadFile("/proc/loadavg")
+	one, _, _ := strings.Cut(string(b), " ")
+	return one
 }
 
 // meminfo is one field of /proc/meminfo in bytes; 0 if it is not there.

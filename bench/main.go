@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -99,14 +100,16 @@ func parse() options {
 		names = append(names, s.name)
 	}
 	flag.BoolVar(&o.json, "json", false, "print JSON instead of text")
-	flag.StringVar(&o.out, "o", "", "write the table to `FILE` too, as JSON if its name ends so")
+	flag.StringVar(&o.out, "o", "", "write the table to `FILE` too: .json, .md or text")
 	flag.BoolVar(&o.short, "short", false, "fewer rounds: under a minute")
 	flag.StringVar(&o.only, "only", "", "comma-separated `sections`: "+strings.Join(names, ", "))
 	flag.StringVar(&o.bin, "bin", "bin/domain-route", "the built `binary`")
 	flag.Parse()
-	if flag.NArg() > 0 {
-		flag.Usage()
-		os.Exit(2)
+	for _, name := range strings.Split(o.only, ",") {
+		if flag.NArg() > 0 || (name != "" && !slices.Contains(names, name)) {
+			flag.Usage()
+			os.Exit(2)
+		}
 	}
 	return o
 }
@@ -126,6 +129,7 @@ func (b *bench) run(o options) error {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
 	}
+	b.report.Machine.ended()
 	b.report.Seconds = time.Since(began).Seconds()
 	if o.out != "" {
 		if err := b.report.writeFile(o.out); err != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"text/tabwriter"
 )
@@ -66,8 +67,10 @@ func (r row) figure(v float64) string {
 		return fmt.Sprintf("%.3fx", v)
 	case "s":
 		return fmt.Sprintf("%.3f s", v)
-	case "ns", "MB":
-		return fmt.Sprintf("%.0f %s", v, r.Unit)
+	case "ns":
+		return fmt.Sprintf("%.0f ns", v)
+	case "MB":
+		return fmt.Sprintf("%.1f MB", v)
 	case "us":
 		return fmt.Sprintf("%.2f us", v)
 	}
@@ -115,16 +118,41 @@ func (r *report) writeText(w io.Writer) error {
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	reached, short := 0, 0
+	_, err := fmt.Fprintln(w, r.sum())
+	return err
+}
+
+// sum is the last line: how many limits are reached, which are not.
+func (r *report) sum() string {
+	reached := 0
+	var short []string
 	for _, row := range r.Rows {
 		switch row.verdict() {
 		case "reached":
 			reached++
 		case "short":
-			short++
+			short = append(short, row.ID)
 		}
 	}
-	_, err := fmt.Fprintf(w, "%d limits reached, %d short; %.0f s\n", reached, short, r.Seconds)
+	text := fmt.Sprintf("%d limits reached, %d short", reached, len(short))
+	if len(short) > 0 {
+		text += " (" + strings.Join(short, ", ") + ")"
+	}
+	return text + fmt.Sprintf("; %.0f s", r.Seconds)
+}
+
+// writeMarkdown writes the table as docs/benchmarks.md shows it.
+func (r *report) writeMarkdown(w io.Writer) error {
+	_, err := fmt.Fprintf(w, "%s\n\n| what | figure | quartiles | limit | | of which |\n|---|---|---|---|---|---|\n", r.Machine)
+	for _, row := range r.Rows {
+		if err == nil {
+			_, err = fmt.Fprintf(w, "| %s | %s | %s | %s | %s | %s |\n", strings.TrimSpace(row.What), row.figure(row.Value),
+				row.spread(), row.limitText(), row.verdict(), row.Note)
+		}
+	}
+	if err == nil {
+		_, err = fmt.Fprintf(w, "\n%s\n", r.sum())
+	}
 	return err
 }
 
@@ -140,8 +168,11 @@ func (r *report) writeFile(path string) error {
 		return fmt.Errorf("write the table: %w", err)
 	}
 	write := r.writeText
-	if strings.HasSuffix(path, ".json") {
+	switch filepath.Ext(path) {
+	case ".json":
 		write = r.writeJSON
+	case ".md":
+		write = r.writeMarkdown
 	}
 	if err := write(f); err != nil {
 		f.Close()

@@ -53,7 +53,7 @@ func (b *bench) measureRules() error {
 		}
 	}
 	b.reportMatch(&m)
-	if err := b.reportMemory(s, before); err != nil {
+	if err := b.reportMemory(before); err != nil {
 		return err
 	}
 	return b.reportRuleAdd(s, "rule.add.million", fmt.Sprintf("rule add to %d rules, whole process", b.rules[len(b.rules)-1]), 1)

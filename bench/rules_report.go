@@ -34,7 +34,7 @@ func (b *bench) reportMatch(m *matchTimes) {
 }
 
 // reportMemory sums up what the kernel charges for the maps, and shows beside it what the machine has less.
-func (b *bench) reportMemory(s *steeredWorld, before uint64) error {
+func (b *bench) reportMemory(before uint64) error {
 	maps, err := kernelMemory()
 	if err != nil {
 		return err
