@@ -151,3 +151,32 @@ func TestCutCounters(t *testing.T) {
 		}
 	}
 }
+
+// TestCutPointer: an answer that ends behind the first byte of a pointer teaches what is before, whatever stood in the
+// second one's place in the message read before it, on whichever CPU.
+func TestCutPointer(t *testing.T) {
+	w := newWorld(t)
+	filler := unique() + "." + unruled
+	w.DNS.Set(filler, w.addrs(1, dns.TypeA)...)
+	w.DNS.Handle(filler, func(q *dns.Msg, _ string) *dns.Msg {
+		m := w.DNS.Reply(q)
+		head := dns.RR_Header{Name: q.Question[0].Name, Rrtype: 65280, Class: dns.ClassINET, Ttl: ttl}
+		m.Answer = append([]dns.RR{&dns.RFC3597{Hdr: head, Rdata: strings.Repeat("ff", 400)}}, m.Answer...)
+		return m
+	})
+	for range 20 {
+		for range 4 {
+			if _, err := w.asker.Resolve(lab.Query{Name: filler, EDNS: true}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r := w.makeReply(3, dns.TypeA)
+		r.cuts = []int{r.record(2) + 1}
+		if _, err := w.asker.Resolve(lab.Query{Name: r.name, Proto: "tcp"}); err != nil {
+			t.Fatal(err)
+		}
+		for i, a := range r.addrs {
+			w.arrives(t, w.asker, a, i < 2, fmt.Sprintf("address %d", i))
+		}
+	}
+}
