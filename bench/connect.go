@@ -150,7 +150,42 @@ func (b *bench) measureConnect() error {
 		noise.none = append(noise.none, again)
 	}
 	b.reportConnect(probers, &noise)
-	return nil
+	return b.reportConnect4(s, probers)
+}
+
+// connect4Rounds is how many means of the kernel's statistics make a median.
+const connect4Rounds = 15
+
+// reportConnect4 tells what connect4 itself takes, by the kernel's statistics.
+func (b *bench) reportConnect4(s *steeredWorld, probers []*prober) error {
+	program, err := s.programs.at("connect4")
+	if err != nil {
+		return err
+	}
+	if err := s.programs.attach(); err != nil {
+		return err
+	}
+	what := map[string]string{
+		"never": "address never seen", "steered": "steered", "user": "steered by the host's evidence",
+	}
+	for _, p := range probers {
+		if what[p.id] == "" {
+			continue
+		}
+		var times []float64
+		for range connect4Rounds {
+			ns, err := exactly(b.connects+warmUp, program, func() error {
+				_, err := p.measure(s.world, p.uplink, b.connects)
+				return err
+			})
+			if err != nil {
+				return err
+			}
+			times = append(times, ns)
+		}
+		b.report.add(summary(row{ID: "connect4." + p.id, What: "  connect4 itself, " + what[p.id], Unit: "ns"}, times))
+	}
+	return s.programs.detach()
 }
 
 // pair measures one prober with and without programs, in alternating order, leaving them detached.
