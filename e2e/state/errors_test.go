@@ -20,7 +20,7 @@ var failures = []unix.Errno{unix.ENOMEM, unix.EPERM}
 func TestFailingFirstStart(t *testing.T) {
 	h := harness.New(t, lab.Options{})
 	a := h.MustAgent(lab.AgentOptions{})
-	server := h.MustHost("failing.test")
+	server := h.MustHost("killed.test")
 	args := []string{"start", "--cgroup", h.Cgroup}
 	calls := count(t, h, args...)
 	h.Must("stop")
@@ -28,7 +28,7 @@ func TestFailingFirstStart(t *testing.T) {
 	for n := 2; n <= calls; n += 3 {
 		inkernel.Unmount(t)
 		r := at(t, h, n, inject.Verdict{Errno: failures[n%2]}, args...)
-		state := wantTruth(t, h)
+		state := wantTruth(t, h, a)
 		switch {
 		case r.Code == 0 && state == "started": // a call that start can do without
 		case r.Code == 3 && state != "started":
@@ -45,8 +45,8 @@ func TestFailingFirstStart(t *testing.T) {
 		}
 		if n%5 == 0 {
 			h.Must(args...)
-			h.Must("rule", "add", "failing.test", "vpn0")
-			check(t, via.Learn(a, "failing.test"))
+			h.Must("rule", "add", "killed.test", "vpn0")
+			check(t, via.Learn(a, "killed.test"))
 			wantOut(t, h, a, server, "vpn0")
 		}
 		h.Must("stop")
@@ -72,11 +72,11 @@ func wantOneLine(t *testing.T, r inject.Result) {
 func TestFailingUpdate(t *testing.T) {
 	h := harness.New(t, lab.Options{})
 	a := h.MustAgent(lab.AgentOptions{})
-	server := h.MustHost("failing.test")
+	server := h.MustHost("killed.test")
 	args := []string{"start", "--cgroup", h.Cgroup}
 	h.Must(args...)
-	h.Must("rule", "add", "failing.test", "vpn0")
-	check(t, via.Learn(a, "failing.test"))
+	h.Must("rule", "add", "killed.test", "vpn0")
+	check(t, via.Learn(a, "killed.test"))
 	calls := count(t, h, args...)
 	failed := 0
 	for n := 2; n <= calls; n += 3 {
@@ -85,7 +85,7 @@ func TestFailingUpdate(t *testing.T) {
 			failed++
 			wantOneLine(t, r)
 		}
-		if s := wantTruth(t, h); s != "started" {
+		if s := wantTruth(t, h, a); s != "started" {
 			t.Errorf("exit %d and state %s", r.Code, s)
 		}
 		wantOut(t, h, a, server, "vpn0")

@@ -3,10 +3,15 @@ package state
 import (
 	"bytes"
 	"context"
+	"fmt"
+	"maps"
 	"math/rand/v2"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/cilium/ebpf"
 
 	"github.com/domain-route/domain-route/e2e/harness"
 	"github.com/domain-route/domain-route/e2e/routes/via"
@@ -33,7 +38,7 @@ func TestKilledFirstStart(t *testing.T) {
 		if !r.Killed {
 			break
 		}
-		states[wantTruth(t, h)]++
+		states[wantTruth(t, h, a)]++
 		if mend {
 			h.Must(args...)
 			h.Must("rule", "add", "killed.test", "vpn0")
@@ -56,7 +61,7 @@ func TestKilledFirstStart(t *testing.T) {
 }
 
 // wantTruth compares what status says with what programs are attached, and what other commands then say.
-func wantTruth(t *testing.T, h *harness.Host) string {
+func wantTruth(t *testing.T, h *harness.Host, a *lab.Agent) string {
 	t.Helper()
 	s := inspect(t, h)
 	hooks, list := len(inkernel.Attached(t, h.Cgroup)), h.Run("rule", "list")
@@ -70,6 +75,7 @@ func wantTruth(t *testing.T, h *harness.Host) string {
 			t.Errorf("stopped, but %d hooks; rule list: exit %d", hooks, list.Code)
 		}
 	case "unfinished":
+		wantIdle(t, a)
 		if list.Code != 1 || len(s.Warnings) == 0 {
 			t.Errorf("unfinished, but rule list: exit %d; %v", list.Code, s.Warnings)
 		}
@@ -77,6 +83,36 @@ func wantTruth(t *testing.T, h *harness.Host) string {
 		t.Errorf("status says %q", s.State)
 	}
 	return s.State
+}
+
+// wantIdle fails if programs that are attached do anything: what is unfinished must not act.
+func wantIdle(t *testing.T, a *lab.Agent) {
+	t.Helper()
+	before := counted(t)
+	check(t, via.Learn(a, "killed.test"))
+	if now := counted(t); !maps.Equal(now, before) {
+		t.Error("the programs act although nothing is started")
+	}
+}
+
+// counted reads all counters of ours, wherever they are pinned.
+func counted(t *testing.T) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	for _, pin := range inkernel.Pins(t, inkernel.Base) {
+		if filepath.Base(pin) != "counters" {
+			continue
+		}
+		m, err := ebpf.LoadPinnedMap(pin, nil)
+		check(t, err)
+		for i := range m.MaxEntries() {
+			b, err := m.LookupBytes(i)
+			check(t, err)
+			all[fmt.Sprint(pin, i)] = string(b)
+		}
+		m.Close()
+	}
+	return all
 }
 
 // A start on a started system, killed at every third of its system calls: steering goes on at every moment.
@@ -95,7 +131,7 @@ func TestKilledUpdate(t *testing.T) {
 			break
 		}
 		wantOut(t, h, a, server, "vpn0")
-		if s := wantTruth(t, h); s != "started" {
+		if s := wantTruth(t, h, a); s != "started" {
 			t.Errorf("status says %s", s)
 		}
 		if got := rulesOf(h); got != "killed.test vpn0\n" {
@@ -130,7 +166,7 @@ func TestKilledStop(t *testing.T) {
 		if r := at(t, h, n, kill, "stop"); !r.Killed {
 			break
 		}
-		state := wantTruth(t, h)
+		state := wantTruth(t, h, a)
 		states[state]++
 		want := "wan0"
 		if state == "started" {

@@ -4,12 +4,14 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"testing"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
 
 	"github.com/domain-route/domain-route/e2e/harness"
 	"github.com/domain-route/domain-route/e2e/routes/via"
@@ -80,18 +82,17 @@ func TestStopLeavesNothing(t *testing.T) {
 // stop removes only what is ours.
 func TestStopSparesOthers(t *testing.T) {
 	h := harness.New(t, lab.Options{})
-	start(h)
-	foreign := foreignMap(t)
-	for _, pin := range []string{inkernel.BPFFS + "/foreign", inkernel.BPFFS + "/domain-route-not", inkernel.BPFFS + "/other/domain-route"} {
-		check(t, os.MkdirAll(pin, 0o700))
-		pin += "/map"
-		check(t, foreign.Pin(pin))
-		t.Cleanup(func() { os.Remove(pin) })
-	}
-	check(t, foreign.Unpin())
-	check(t, foreign.Pin(inkernel.BPFFS+"/foreign/map"))
+	start(h) // mounts bpffs
 	h.Must("stop")
-	others := inkernel.Pins(t, inkernel.BPFFS)
+	foreign := foreignMap(t)
+	for _, name := range []string{"foreign", "domain-route-not", "live", "maps"} {
+		dir := filepath.Join(inkernel.BPFFS, name)
+		check(t, os.Mkdir(dir, 0o700))
+		clone, err := foreign.Clone()
+		check(t, err)
+		check(t, clone.Pin(filepath.Join(dir, "map")))
+		t.Cleanup(func() { clone.Unpin(); clone.Close(); os.Remove(dir) })
+	}
 	dir, err := os.Open(h.Cgroup)
 	check(t, err)
 	defer dir.Close()
@@ -102,20 +103,23 @@ func TestStopSparesOthers(t *testing.T) {
 	check(t, err)
 	defer byLink.Close()
 	check(t, link.RawAttachProgram(link.RawAttachProgramOptions{
-		Target: int(dir.Fd()), Attach: ebpf.AttachCGroupInetIngress, Flags: 1 << 1, // BPF_F_ALLOW_MULTI
+		Target: int(dir.Fd()), Attach: ebpf.AttachCGroupInetIngress, Flags: unix.BPF_F_ALLOW_MULTI,
 		Program: inkernel.ForeignProgram(t, ebpf.CGroupSKB, ebpf.AttachCGroupInetIngress, 1),
 	}))
-	before := inkernel.Attached(t, h.Cgroup)
+	pinned, programs := inkernel.Pins(t, inkernel.BPFFS), inkernel.Attached(t, h.Cgroup)
+	if len(pinned) < 8 || len(programs) != 2 {
+		t.Fatalf("pins %v, programs %v", pinned, programs)
+	}
 	start(h)
-	if got := inkernel.Attached(t, h.Cgroup); len(got) != len(before)+6 {
+	if got := inkernel.Attached(t, h.Cgroup); len(got) != len(programs)+inkernel.Hooks {
 		t.Errorf("attached beside others: %v", got)
 	}
 	h.Must("stop")
-	if after := inkernel.Attached(t, h.Cgroup); len(before) != 2 || !slices.Equal(after, before) {
-		t.Errorf("attached after stop: %v, before start: %v", after, before)
+	if now := inkernel.Attached(t, h.Cgroup); !slices.Equal(now, programs) {
+		t.Errorf("attached after stop: %v, before start: %v", now, programs)
 	}
-	if now := inkernel.Pins(t, inkernel.BPFFS); len(others) == 0 || !slices.Equal(now, others) {
-		t.Errorf("pins of others after stop: %v, before: %v", now, others)
+	if now := inkernel.Pins(t, inkernel.BPFFS); !slices.Equal(now, pinned) {
+		t.Errorf("pins of others after stop: %v, before: %v", now, pinned)
 	}
 }
 
