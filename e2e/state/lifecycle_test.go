@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -161,13 +162,24 @@ func TestUpdateKeepsState(t *testing.T) {
 	}
 	wantOut(t, h, user, server, "vpn0")
 	wantOut(t, h, a, plain, "wan0")
-	start(h, "--observe", "sockets", "--observe", "tc:wan0")
-	if s := inspect(t, h); !slices.Equal(s.Observers, []string{"sockets", "tc"}) || len(s.Programs) != 8 {
-		t.Errorf("with another observer: %+v", s)
+	for _, c := range []struct {
+		args      []string
+		observers string
+		hooks     int
+	}{
+		{[]string{"--observe", "sockets", "--observe", "tc:wan0"}, "sockets tc:wan0", inkernel.Hooks + 2},
+		{nil, "sockets tc:wan0", inkernel.Hooks + 2}, // as it is
+		{[]string{"--observe", "tc:vpn0"}, "tc:vpn0", inkernel.Hooks},
+		{[]string{"--observe", "sockets"}, "sockets", inkernel.Hooks},
+	} {
+		start(h, c.args...)
+		if s := inspect(t, h); strings.Join(s.Observers, " ") != c.observers || len(s.Programs) != c.hooks || len(s.Warnings) > 0 {
+			t.Errorf("start %v: observers %v, %d programs, %v", c.args, s.Observers, len(s.Programs), s.Warnings)
+		}
 	}
-	start(h)
-	if s := inspect(t, h); !slices.Equal(s.Observers, []string{"sockets"}) || len(s.Programs) != 6 {
-		t.Errorf("without it again: %+v", s)
+	h.Must("start") // without --cgroup: as it is
+	if s := inspect(t, h); s.Cgroup != h.Cgroup {
+		t.Errorf("start without --cgroup moved to %s", s.Cgroup)
 	}
 	wantOut(t, h, a, server, "vpn0")
 }

@@ -3,10 +3,12 @@ package state
 import (
 	"context"
 	"encoding/binary"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -237,19 +239,64 @@ func setLayout(t *testing.T, version uint32) {
 
 func wantOtherLayout(t *testing.T, h *harness.Host, version int) {
 	t.Helper()
+	says := regexp.MustCompile(fmt.Sprintf(`layout version %d\b.*domain-route stop`, version))
 	before := inkernel.Pins(t, inkernel.Base)
-	for _, args := range [][]string{{"start", "--cgroup", h.Cgroup}, {"rule", "list"}, {"rule", "add", "b.test", "vpn0"}, {"status"}} {
+	for _, args := range [][]string{{"start", "--cgroup", h.Cgroup}, {"rule", "list"}, {"rule", "add", "b.test", "vpn0"}, {"rdns"}} {
 		r := h.Run(args...)
-		if r.Code != 3 || strings.Count(r.Stderr, "\n") != 1 || !regexp.MustCompile(`layout version (7|99)\b`).MatchString(r.Stderr) {
-			t.Errorf("layout %d, %v: exit %d, %q; want 3 and one line with the version", version, args, r.Code, r.Stderr)
-		}
-		if args[0] == "start" && !strings.Contains(r.Stderr, "domain-route stop") {
-			t.Errorf("start names no cure: %q", r.Stderr)
+		if r.Code != 2 || r.Stdout != "" || strings.Count(r.Stderr, "\n") != 1 || !says.MatchString(r.Stderr) {
+			t.Errorf("%v: exit %d, stdout %q, stderr %q; want 2 and one line with %s", args, r.Code, r.Stdout, r.Stderr, says)
 		}
 	}
-	if now := inkernel.Pins(t, inkernel.Base); len(now) != len(before) {
+	if s := inspect(t, h); s.State != "foreign" || len(s.Warnings) != 1 || !says.MatchString(s.Warnings[0]) {
+		t.Errorf("status: %+v", s)
+	}
+	if now := inkernel.Pins(t, inkernel.Base); !slices.Equal(now, before) {
 		t.Errorf("pins are %v, were %v", now, before)
 	}
+}
+
+// State with parts missing is refused and named, and stop removes what is left of it.
+func TestDamaged(t *testing.T) {
+	h := harness.New(t, lab.Options{})
+	for _, part := range []string{"maps/targets", "maps/states", "maps/rules", "maps/host_ruled", "text"} {
+		t.Run(part, func(t *testing.T) {
+			start(h)
+			h.Must("rule", "add", "a.test", "vpn0")
+			all := inkernel.Objects(t)
+			check(t, os.RemoveAll(filepath.Join(inkernel.Base, "live", part)))
+			for _, args := range [][]string{{"rule", "list"}, {"rule", "add", "b.test", "vpn0"}, {"start", "--cgroup", h.Cgroup}} {
+				r := h.Run(args...)
+				if r.Code < 2 || r.Stdout != "" || strings.Count(r.Stderr, "\n") != 1 || !strings.Contains(r.Stderr, "domain-route stop") {
+					t.Errorf("%v: exit %d, stdout %q, stderr %q; want a refusal with the cure", args, r.Code, r.Stdout, r.Stderr)
+				}
+			}
+			if s := inspect(t, h); s.State != "damaged" || len(s.Warnings) != 1 || !strings.Contains(s.Warnings[0], "domain-route stop") {
+				t.Errorf("status: %+v", s)
+			}
+			h.Must("stop")
+			inkernel.WantNothing(t, h.Cgroup)
+			inkernel.WantGone(t, all)
+		})
+	}
+}
+
+// A hook that somebody removed is told by status, and brought back by start.
+func TestLostHook(t *testing.T) {
+	h := harness.New(t, lab.Options{})
+	a := h.MustAgent(lab.AgentOptions{})
+	server := h.MustHost("lost.test")
+	start(h)
+	h.Must("rule", "add", "lost.test", "vpn0")
+	check(t, via.Learn(a, "lost.test"))
+	check(t, os.Remove(filepath.Join(inkernel.Base, "live/links/connect4")))
+	if s := inspect(t, h); len(s.Warnings) != 1 || !strings.Contains(s.Warnings[0], "connect4") || !strings.Contains(s.Warnings[0], "domain-route start") {
+		t.Errorf("status: %+v", s)
+	}
+	start(h)
+	if s := inspect(t, h); len(s.Warnings) > 0 || len(s.Programs) != inkernel.Hooks {
+		t.Errorf("status: %+v", s)
+	}
+	wantOut(t, h, a, server, "vpn0")
 }
 
 // The binary is one static file.
