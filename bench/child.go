@@ -10,7 +10,6 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strconv"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -26,7 +25,7 @@ type order struct {
 	Addrs []netip.AddrPort `json:"addrs,omitempty"`
 	Names []string         `json:"names,omitempty"`
 	Count int              `json:"count,omitempty"`
-	Time  time.Duration    `json:"time,omitempty"`
+	PID   int              `json:"pid,omitempty"`
 }
 
 type outcome struct {
@@ -37,17 +36,21 @@ type outcome struct {
 
 // ops are what a child can do. They run on its main thread, which is pinned.
 var ops = map[string]func(order) (outcome, error){
-	"connect":     connectTCP,
-	"reconnect":   reconnectUDP,
-	"udp":         func(o order) (outcome, error) { return bounceUDP(o, true) },
-	"udp-sendto":  func(o order) (outcome, error) { return bounceUDP(o, false) },
-	"ask":         askNames,
-	"upload":      upload,
-	"download":    download,
-	"listen":      listenForConnects,
-	"drain":       drain,
-	"listen-bulk": listenForBulk,
-	"cpu":         cpuTime,
+	"connect":    connectTCP,
+	"reconnect":  reconnectUDP,
+	"udp":        func(o order) (outcome, error) { return bounceUDP(o, true) },
+	"udp-sendto": func(o order) (outcome, error) { return bounceUDP(o, false) },
+	"ask":        askNames,
+	"listen":     listenForConnects,
+	"drain":      drain,
+
+	"stream-listen": streamListen,
+	"stream-open":   streamOpen,
+	"stream-accept": streamAccept,
+	"stream-take":   streamTake,
+	"stream-up":     func(o order) (outcome, error) { return streamRun(o, true) },
+	"stream-down":   func(o order) (outcome, error) { return streamRun(o, false) },
+	"stream-close":  streamClose,
 }
 
 func childMain() int {

@@ -26,8 +26,8 @@ type options struct {
 type plan struct {
 	connectRounds, connects int
 	udpRounds, udpBlocks    int
-	bulkRounds              int
-	bulkTime                time.Duration
+	bulkConnections         int
+	bulkRounds, bulkBlocks  int // rounds of one connection
 	answers, answerRounds   int // answers in one round
 	starts                  int
 	matchRounds             int
@@ -37,7 +37,7 @@ type plan struct {
 var fullPlan = plan{
 	connectRounds: 100, connects: 200,
 	udpRounds: 100, udpBlocks: 60,
-	bulkRounds: 60, bulkTime: 60 * time.Millisecond,
+	bulkConnections: 6, bulkRounds: 15, bulkBlocks: 8,
 	answers: 20, answerRounds: 30,
 	starts:      15,
 	matchRounds: 5,
@@ -47,7 +47,7 @@ var fullPlan = plan{
 var shortPlan = plan{
 	connectRounds: 25, connects: 150,
 	udpRounds: 25, udpBlocks: 40,
-	bulkRounds: 15, bulkTime: 40 * time.Millisecond,
+	bulkConnections: 3, bulkRounds: 6, bulkBlocks: 8,
 	answers: 20, answerRounds: 10,
 	starts:      5,
 	matchRounds: 2,

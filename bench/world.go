@@ -19,7 +19,7 @@ import (
 // Ports of the server child, beside those of the lab.
 const (
 	connectPort = 7100
-	bulkPort    = 7101
+	streamPort  = 7101
 )
 
 // Clients run on one CPU, servers on another, so that the scheduler moves nothing.
@@ -74,7 +74,7 @@ func (w *world) populate() (err error) {
 	if _, err := w.server.do(order{Op: "listen", Addr: netip.AddrPortFrom(netip.IPv6Unspecified(), connectPort)}); err != nil {
 		return err
 	}
-	_, err = w.server.do(order{Op: "listen-bulk", Addr: netip.AddrPortFrom(netip.IPv6Unspecified(), bulkPort)})
+	_, err = w.server.do(order{Op: "stream-listen", Addr: netip.AddrPortFrom(netip.IPv6Unspecified(), streamPort)})
 	return err
 }
 
