@@ -19,6 +19,7 @@ type loaded struct {
 	Set   float64 `json:"set"`
 	Peak  uint64  `json:"peak"` // of the process's memory
 	Whole float64 `json:"-"`    // start of the process to its end
+	CPU   float64 `json:"-"`    // time of all its threads
 }
 
 // loadMain is the process that loads the rule list named by its argument, as the command line does: the lock, the rule

@@ -185,6 +185,9 @@ func (s *steeredWorld) load(file string) (loaded, error) {
 	began := time.Now()
 	out, err := cmd.Output()
 	did.Whole = time.Since(began).Seconds()
+	if cmd.ProcessState != nil {
+		did.CPU = (cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Seconds()
+	}
 	if err == nil {
 		err = json.Unmarshal(out, &did)
 	}

@@ -21,15 +21,16 @@ func (b *bench) reportMatch(m *matchTimes) {
 			paired(row{ID: fmt.Sprintf("match.answer.%d", size), What: fmt.Sprintf("  as part of a DNS answer with %d rules", size), Limit: lim}, m.answer[size], m.answer[few]),
 		)
 	}
-	var whole, parse, set []float64
+	var whole, parse, set, cpu []float64
 	var peak uint64
 	for _, l := range m.load[many] {
 		whole, parse, set = append(whole, l.Whole), append(parse, l.Parse), append(set, l.Set)
+		cpu = append(cpu, l.CPU)
 		peak = max(peak, l.Peak)
 	}
 	b.report.add(summary(row{
 		ID: "rules.load", What: fmt.Sprintf("load %d rules, whole process", many), Unit: "s", Limit: atMost(3),
-		Note: fmt.Sprintf("read the text %.2f s, put in force %.2f s; %d MB of the process at most", median(parse), median(set), peak/1e6),
+		Note: fmt.Sprintf("read the text %.2f s, put in force %.2f s; CPU time %.2f s; %d MB of the process at most", median(parse), median(set), median(cpu), peak/1e6),
 	}, whole))
 }
 
