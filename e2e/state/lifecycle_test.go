@@ -68,10 +68,10 @@ func TestStopLeavesNothing(t *testing.T) {
 	h.Must("rule", "add", "b.test", "vpn0,direct")
 	h.Must("rule", "del", "b.test")
 	check(t, via.Learn(a, "a.test"))
-	first := inkernel.Objects(t)
+	all := inkernel.Objects(t)
 	start(h)
 	start(h, "--observe", "tc:wan0")
-	all := append(first, inkernel.Objects(t)...)
+	all = append(all, inkernel.Objects(t)...)
 	if len(all) < 40 {
 		t.Fatalf("found only %d objects to look for: %v", len(all), all)
 	}
@@ -92,7 +92,11 @@ func TestStopSparesOthers(t *testing.T) {
 		clone, err := foreign.Clone()
 		check(t, err)
 		check(t, clone.Pin(filepath.Join(dir, "map")))
-		t.Cleanup(func() { clone.Unpin(); clone.Close(); os.Remove(dir) })
+		t.Cleanup(func() {
+			check(t, clone.Unpin())
+			clone.Close()
+			check(t, os.Remove(dir))
+		})
 	}
 	dir, err := os.Open(h.Cgroup)
 	check(t, err)

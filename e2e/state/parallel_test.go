@@ -168,7 +168,7 @@ func (r *round) checkContested(t *testing.T, first, last string) {
 			t.Errorf("%s was replaced, but never set", was)
 		}
 	}
-	if !reached[last] && !(last == "" && deletes > 0) {
+	if !reached[last] && (last != "" || deletes == 0) {
 		t.Errorf("the last target is %q, which no add set", last)
 	}
 	if replaced[last] {

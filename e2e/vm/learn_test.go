@@ -160,6 +160,30 @@ func TestObserverTC(t *testing.T) {
 	inkernel.WantGone(t, all)
 }
 
+// The interface that the observer `tc` watches goes and comes back: status tells, start mends, stop does not mind.
+func TestObservedInterfaceGone(t *testing.T) {
+	h := harness.New(t, lab.Options{NoSniffer: true})
+	check(t, h.AddUplink("lte0", lab.UplinkOptions{}))
+	args := []string{"start", "--cgroup", h.Cgroup, "--observe", "tc:lte0"}
+	h.Must(args...)
+	var status struct{ Warnings []string }
+	if h.JSON(&status, "status"); len(status.Warnings) > 0 {
+		t.Errorf("status warns of %q", status.Warnings)
+	}
+	check(t, h.DeleteUplink("lte0"))
+	if h.JSON(&status, "status"); len(status.Warnings) == 0 {
+		t.Error("status does not tell that the interface is gone")
+	}
+	check(t, h.CreateUplink("lte0"))
+	h.Must(args...)
+	if h.JSON(&status, "status"); len(status.Warnings) > 0 {
+		t.Errorf("status warns of %q after another start", status.Warnings)
+	}
+	check(t, h.DeleteUplink("lte0"))
+	h.Must("stop")
+	inkernel.WantNothing(t, h.Cgroup)
+}
+
 // observed has the guest ask in every way, and sees connections of the host steered by that.
 func observed(t *testing.T, h *harness.Host, g guest.Guest, domain string) {
 	t.Helper()

@@ -120,7 +120,7 @@ func receive(from *os.File) (listener, error) {
 	}
 	messages, err := unix.ParseSocketControlMessage(oob[:n])
 	if err != nil || len(messages) != 1 {
-		return listener{}, fmt.Errorf("receive the listener: the program ended before it sent one (%v)", err)
+		return listener{}, errors.Join(errors.New("the program ended before it sent its listener"), err)
 	}
 	fds, err := unix.ParseUnixRights(&messages[0])
 	if err != nil || len(fds) != 1 {
