@@ -266,7 +266,7 @@ func TestStartsRaceToMount(t *testing.T) {
 func startUntilLocked(t *testing.T, h *harness.Host, waiting chan struct{}, args []string) inject.Result {
 	var tell sync.Once
 	r, err := inject.Run(h.Lab, inject.Options{Watch: []int{unix.SYS_FLOCK}, On: func(n, _ int) inject.Verdict {
-		if n == 3 { // again and again
+		if n == 1 { // about to wait for it
 			tell.Do(func() { close(waiting) })
 		}
 		return inject.Verdict{}

@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"strings"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -74,16 +73,10 @@ func lockMountPoint() (*os.File, error) {
 	if err != nil {
 		return nil, refusedf("boot a kernel with CONFIG_BPF_SYSCALL and mount sysfs", "open %s: %w", bpffs, err)
 	}
-	for until := time.Now().Add(LockTimeout); ; time.Sleep(lockPause) {
-		err := unix.Flock(int(dir.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		if err == nil {
-			return dir, nil
-		}
-		if !errors.Is(err, unix.EWOULDBLOCK) || time.Now().After(until) {
-			dir.Close()
-			return nil, refusedf("mount it by hand: mount -t bpf bpf "+bpffs, "lock %s: %w", bpffs, err)
-		}
+	if err := flock(dir, LockTimeout); err != nil {
+		return nil, refusedf("mount it by hand: mount -t bpf bpf "+bpffs, "lock %s: %w", bpffs, err)
 	}
+	return dir, nil
 }
 
 // checkMount refuses a mount point in which others could replace our directory.

@@ -13,8 +13,11 @@ import (
 // LockTimeout is how long a command waits for another one to finish.
 const LockTimeout = 20 * time.Second
 
-// lockPause is how long a command that waits for a lock sleeps between two tries: flock has no time-out.
-const lockPause = 5 * time.Millisecond
+// errLocked is what waiting for a lock ends in when it takes too long.
+var errLocked = errors.New("locked by somebody else")
+
+// errGone tells that what was locked is not there any more: `stop` removes it while others wait.
+var errGone = errors.New("removed meanwhile")
 
 // lock is the flock of the base directory. The kernel drops it when its holder dies.
 type lock struct{ dir *os.File }
@@ -22,20 +25,23 @@ type lock struct{ dir *os.File }
 // acquire takes the lock; with create it makes the base directory first. Without create a directory that is
 // not there gives ErrNotStarted.
 func acquire(create bool) (*lock, error) {
-	for until := time.Now().Add(LockTimeout); ; time.Sleep(lockPause) {
-		l, err := tryAcquire(create)
-		if err == nil || !errors.Is(err, unix.EWOULDBLOCK) {
-			return l, err
-		}
-		if time.Now().After(until) {
+	until := time.Now().Add(LockTimeout)
+	for {
+		l, err := tryAcquire(create, time.Until(until))
+		switch {
+		case errors.Is(err, errGone) && time.Now().Before(until):
+		case errors.Is(err, errLocked), errors.Is(err, errGone):
 			return nil, refusedf("see who holds it: fuser -v "+base,
 				"another domain-route command has held the lock for %v", LockTimeout)
+		default:
+			return l, err
 		}
 	}
 }
 
-// tryAcquire returns EWOULDBLOCK when somebody else holds the lock, or has just removed what it is on.
-func tryAcquire(create bool) (*lock, error) {
+// tryAcquire takes the lock of what is there now: errLocked when that takes longer than patience, errGone when
+// it was removed meanwhile.
+func tryAcquire(create bool, patience time.Duration) (*lock, error) {
 	made := false
 	if create {
 		err := os.Mkdir(base, 0o700)
@@ -46,7 +52,7 @@ func tryAcquire(create bool) (*lock, error) {
 	}
 	dir, err := openBase()
 	if create && errors.Is(err, ErrNotStarted) {
-		return nil, unix.EWOULDBLOCK // removed again by a stop
+		return nil, errGone
 	}
 	if err != nil {
 		if made {
@@ -54,18 +60,40 @@ func tryAcquire(create bool) (*lock, error) {
 		}
 		return nil, err
 	}
-	if err := unix.Flock(int(dir.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		dir.Close()
+	if err := flock(dir, patience); err != nil {
 		return nil, err
 	}
 	if !same(dir, base) {
 		dir.Close()
-		return nil, unix.EWOULDBLOCK
+		return nil, errGone
 	}
 	return &lock{dir}, nil
 }
 
-// same tells whether the path still leads to the open directory: `stop` removes it while others wait.
+// flock locks an open directory, or closes it. The system call has no time-out, so that it waits beside us; a
+// goroutine that goes on waiting ends with the process.
+func flock(dir *os.File, patience time.Duration) error {
+	done := make(chan error, 1)
+	go func() {
+		err := unix.Flock(int(dir.Fd()), unix.LOCK_EX)
+		for errors.Is(err, unix.EINTR) {
+			err = unix.Flock(int(dir.Fd()), unix.LOCK_EX)
+		}
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		if err != nil {
+			dir.Close()
+			return fmt.Errorf("lock %s: %w", dir.Name(), err)
+		}
+		return nil
+	case <-time.After(patience):
+		return errLocked
+	}
+}
+
+// same tells whether the path still leads to the open directory.
 func same(dir *os.File, path string) bool {
 	have, err := dir.Stat()
 	if err != nil {
@@ -79,13 +107,13 @@ func (l *lock) release() { l.dir.Close() }
 
 // sweep removes what killed commands left. The lock is held.
 func (l *lock) sweep() error {
-	entries, err := os.ReadDir(base)
+	names, err := pinsIn(base)
 	if err != nil {
-		return fmt.Errorf("list %s: %w", base, err)
+		return err
 	}
-	for _, e := range entries {
-		if stale(e.Name()) {
-			if err := dismantle(tree(base + "/" + e.Name())); err != nil {
+	for _, name := range names {
+		if stale(name) {
+			if err := dismantle(tree(base + "/" + name)); err != nil {
 				return err
 			}
 		}

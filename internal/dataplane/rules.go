@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 
 	"github.com/cilium/ebpf"
@@ -55,6 +56,9 @@ func (s *System) text() ([]byte, error) {
 		return nil, nil
 	}
 	pages, err := ebpf.LoadPinnedMap(s.tree.textPin(s.generation()), nil)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, damaged("the rules' text")
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open the rules' text: %w", err)
 	}
@@ -133,12 +137,12 @@ func (s *System) finishChange() error {
 	if err := s.maps[learnMapRules].Delete(1 - s.slot()); err != nil && !isNotExist(err) {
 		return fmt.Errorf("forget the former rule set: %w", err)
 	}
-	entries, err := os.ReadDir(s.tree.dir("text"))
+	texts, err := pinsIn(s.tree.dir("text"))
 	if err != nil {
-		return fmt.Errorf("list the rule sets' texts: %w", err)
+		return err
 	}
-	for _, e := range entries {
-		if pin := s.tree.dir("text/" + e.Name()); pin != s.tree.textPin(s.generation()) {
+	for _, name := range texts {
+		if pin := s.tree.dir("text/" + name); pin != s.tree.textPin(s.generation()) {
 			if err := os.Remove(pin); err != nil {
 				return fmt.Errorf("forget a former text: %w", err)
 			}

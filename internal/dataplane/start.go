@@ -179,6 +179,9 @@ func (s *System) update(o StartOptions, cgroup string) (Started, error) {
 	if err := s.checkPlace(o.Cgroup != "", cgroup); err != nil {
 		return done, err
 	}
+	if _, err := s.text(); err != nil {
+		return done, err
+	}
 	var err error
 	if o.Observe != nil {
 		done.Observers = *o.Observe

@@ -55,7 +55,7 @@ func Open(own func() ([]netip.Addr, error)) (*System, error) {
 
 // Peek opens what is started only to look at it: it does not wait for other commands and changes nothing.
 func Peek() (*System, error) {
-	l, err := tryAcquire(false)
+	l, err := tryAcquire(false, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -139,7 +139,7 @@ func (s *System) openMaps() error {
 func (s *System) openMap(name string) error {
 	m, err := ebpf.LoadPinnedMap(s.tree.mapPin(name), nil)
 	if errors.Is(err, fs.ErrNotExist) {
-		return &CureError{fmt.Errorf("%w: the map %s is missing", ErrDamaged, name), "domain-route stop && domain-route start"}
+		return damaged("the map " + name)
 	}
 	if err != nil {
 		return fmt.Errorf("open the pinned map %s: %w", name, err)
@@ -181,6 +181,10 @@ func (s *System) setActive(generation, slot uint32) {
 func (s *System) setObservers(bits uint32) {
 	s.state.Observers = bits
 	atomic.StoreUint32(&s.shared().Observers, bits)
+}
+
+func damaged(what string) error {
+	return &CureError{fmt.Errorf("%w: %s is missing", ErrDamaged, what), "domain-route stop && domain-route start"}
 }
 
 func otherLayout(found uint32) error {

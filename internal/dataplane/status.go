@@ -68,7 +68,11 @@ func Inspect(present []Device) (Status, error) {
 		return l.without(err)
 	}
 	defer s.closeMaps()
-	return s.status(present)
+	st, err := s.status(present)
+	if errors.Is(err, ErrDamaged) {
+		return l.without(err)
+	}
+	return st, err
 }
 
 // without is the status where there is no whole system to ask.
