@@ -1,7 +1,6 @@
 package dataplane
 
 import (
-	"errors"
 	"fmt"
 	"os"
 
@@ -73,9 +72,4 @@ func bootTime() uint64 {
 		return 0
 	}
 	return uint64(ts.Nano())
-}
-
-// notPermitted tells a refusal by the kernel from other failures.
-func notPermitted(err error) bool {
-	return errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES)
 }

@@ -1,0 +1,39 @@
+package dataplane
+
+import (
+	"os"
+	"regexp"
+	"strconv"
+	"testing"
+	"time"
+)
+
+// TestConstants compares what is written down twice, here and in bpf/.
+func TestConstants(t *testing.T) {
+	for _, c := range []struct {
+		file, define string
+		want         uint64
+	}{
+		{"abi.h", `LAYOUT = (\d+),`, layout},
+		{"abi.h", `MAX_TARGETS = (\d+),`, maxTargets},
+		{"abi.h", `OBSERVE_SOCKETS = (\d+)`, observeSockets},
+		{"abi.h", `OBSERVE_TC = (\d+)`, observeTC},
+		{"abi.h", `OBSERVE_TC_ALL = (\d+)`, observeTCAll},
+		{"evidence.h", `GRACE \((\d+) \* SECOND\)`, uint64(grace / time.Second)},
+		{"evidence.h", `NAME_BUSY ~(\d+)ULL`, ^nameBusy},
+	} {
+		text, err := os.ReadFile("../../bpf/" + c.file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := regexp.MustCompile(c.define).FindSubmatch(text)
+		if m == nil {
+			t.Errorf("%s: no %s", c.file, c.define)
+			continue
+		}
+		got, err := strconv.ParseUint(string(m[1]), 10, 64)
+		if err != nil || got != c.want {
+			t.Errorf("%s: %s is %d (%v), here it is %d", c.file, c.define, got, err, c.want)
+		}
+	}
+}
