@@ -31,6 +31,8 @@ type task struct {
 	Names   []string
 	Connect []netip.AddrPort
 	Pin     string // of a map to open
+	// A flood asks for f0.Names[0] up to f<Last-1>.Names[0], each so many times.
+	Last, Times int
 }
 
 // child runs in a process of its own and returns its exit code. What it prints is for the test.
@@ -180,23 +182,20 @@ func byUnconnectedUDP(m *dns.Msg, server netip.AddrPort) (*dns.Msg, error) {
 // floodWindow is how many questions a flood has outstanding at once.
 const floodWindow = 32
 
-// flood asks for each name once, as fast as it can, by one connected socket. Answers may come in any order and may get
-// lost; it prints how many came.
+// flood asks for each name, as often in a row as it is told, as fast as it can, by one connected socket. Answers may come in
+// any order and may get lost; it prints how many came.
 func flood(t task) error {
 	c, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(t.Servers[0]))
 	if err != nil {
 		return err
 	}
-	var first, last int
-	if _, err := fmt.Sscanf(t.Names[1], "%d-%d", &first, &last); err != nil {
-		return err
-	}
 	b := make([]byte, 65536)
 	answers := 0
-	for i := first; i < last; i += floodWindow {
+	last := t.Last * t.Times
+	for i := 0; i < last; i += floodWindow {
 		n := min(floodWindow, last-i)
 		for j := range n {
-			q := ask(uint16(i+j), wireName(fmt.Sprintf("f%d.%s", i+j, t.Names[0])), dns.TypeA, dns.ClassINET)
+			q := ask(uint16(i+j), wireName(fmt.Sprintf("f%d.%s", (i+j)/t.Times, t.Names[0])), dns.TypeA, dns.ClassINET)
 			opt := rawRecord([]byte{0}, dns.TypeOPT, 4096, 0, 0, nil) // the class is the size of answers taken
 			if _, err := c.Write(q.message(flagsQuery, [4]uint16{1, 0, 0, 1}, q.question, opt)); err != nil {
 				return err

@@ -112,12 +112,15 @@ func TestOwnAddresses(t *testing.T) {
 	v = look(h)
 	connect("own, by default", append(own, netip.MustParseAddr("100.100.0.2"))...)
 	connect("local, by default", netip.MustParseAddr("127.0.0.1"), netip.IPv6Loopback())
+	if _, err := user.DialTCP(port(netip.MustParseAddr("127.9.9.9"), lab.EchoPort)); err != nil { // nobody's own by name
+		t.Errorf("127.9.9.9: %v", err)
+	}
 	mapped, err := root.Socket("tcp6")
 	check(t, err)
 	if err := mapped.Connect(port(netip.MustParseAddr("127.0.0.1"), lab.EchoPort)); err != nil {
 		t.Errorf("::ffff:127.0.0.1: %v", err)
 	}
-	if moved := v.moved("left_local", "left_own", "steered"); moved["left_local"] != 5 || moved["steered_by_default"] > 0 {
+	if moved := v.moved("left_local", "left_own", "steered"); moved["left_local"] != 6 || moved["steered_by_default"] > 0 {
 		t.Errorf("counters: %v", moved)
 	}
 	expectTCP(t, h, user, h.MustHost().Addr4, "vpn0", "by default, elsewhere")

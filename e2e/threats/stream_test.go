@@ -22,9 +22,9 @@ var streams = []struct {
 	{"length 0, then a message", func(q asked) [][]byte {
 		return [][]byte{join(be16(0), framed(q.answer(address(good))))}
 	}, learntOne.plus("answer_short", 1), []netip.Addr{good}},
-	{"length 0 alone", func(q asked) [][]byte {
-		return [][]byte{be16(0), framed(q.answer(address(evil)))}
-	}, counts{"answer_unasked": 1}, nil},
+	{"length 0 alone, then a message", func(q asked) [][]byte {
+		return [][]byte{be16(0), framed(q.answer(address(good)))}
+	}, learntOne.plus("answer_short", 1), []netip.Addr{good}},
 	{"length 11", func(q asked) [][]byte {
 		return [][]byte{join(be16(11), q.answer(address(evil)))}
 	}, nil, nil},
@@ -37,10 +37,21 @@ var streams = []struct {
 		b := q.answer(address(evil))
 		return [][]byte{join(be16(uint16(q.end())), b)}
 	}, malformed.plus("answer_short", 1), nil}, // the record is taken for the next message
-	{"length 1 and 1 in segments of their own", func(q asked) [][]byte {
-		b := framed(q.answer(address(evil)))
+	{"length in two segments", func(q asked) [][]byte {
+		b := framed(q.answer(address(good)))
 		return [][]byte{b[:1], b[1:]}
-	}, nil, nil},
+	}, learntOne, []netip.Addr{good}},
+	{"length in two segments, of a long message", func(q asked) [][]byte {
+		b := framed(answerAll(many(40))(q))
+		return [][]byte{b[:1], b[1:]}
+	}, counts{"answers": 1, "learnt": 40}, many(40)},
+	{"length in two segments, and the message in a third", func(q asked) [][]byte {
+		b := framed(q.answer(address(good)))
+		return [][]byte{b[:1], b[1:2], b[2:]}
+	}, learntOne, []netip.Addr{good}},
+	{"half a length, and no more", func(q asked) [][]byte {
+		return [][]byte{framed(q.answer(address(evil)))[:1]}
+	}, counts{}, nil},
 	{"length in a segment of its own", func(q asked) [][]byte {
 		b := framed(q.answer(address(good)))
 		return [][]byte{b[:2], b[2:]}
