@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -111,22 +112,8 @@ func TestKilledHolderFreesTheLock(t *testing.T) {
 		holder <- r
 	}()
 	<-holding
-	waiting, met := make(chan time.Time, 1), make(chan struct{})
-	go func() {
-		r, err := inject.Run(h.Lab, inject.Options{Watch: []int{unix.SYS_FLOCK}, On: func(n, _ int) inject.Verdict {
-			if n == 1 { // about to wait: the holder has the lock
-				close(met)
-			}
-			return inject.Verdict{}
-		}}, harness.Binary(t), "rule", "list")
-		if err != nil || r.Stdout != "old.test vpn0\n" {
-			t.Errorf("rule list: %+v, %v", r, err)
-		}
-		waiting <- time.Now()
-	}()
-	select {
-	case <-met:
-	case <-waiting:
+	waiting, met := runUntilLocked(t, h, "rule", "list")
+	if !<-met {
 		t.Fatal("a command did not wait for the one that holds the lock")
 	}
 	killed := time.Now()
@@ -134,7 +121,52 @@ func TestKilledHolderFreesTheLock(t *testing.T) {
 	if r := <-holder; !r.Killed {
 		t.Errorf("the holder was not killed: %+v", r)
 	}
-	if took := (<-waiting).Sub(killed); took > 5*time.Second {
+	if r := <-waiting; r.Stdout != "old.test vpn0\n" {
+		t.Errorf("rule list: %+v", r)
+	}
+	if took := time.Since(killed); took > 5*time.Second {
 		t.Errorf("the next command came through %v after the holder's death", took)
 	}
+}
+
+// runUntilLocked runs a command, and tells true when it waits for a lock, or false if it never did.
+func runUntilLocked(t *testing.T, h *harness.Host, args ...string) (<-chan inject.Result, <-chan bool) {
+	t.Helper()
+	done, ended, met, pid := make(chan inject.Result, 1), make(chan struct{}), make(chan bool, 1), make(chan int, 1)
+	go func() {
+		r, err := inject.Run(h.Lab, inject.Options{Started: func(p int) { pid <- p }}, harness.Binary(t), args...)
+		if err != nil {
+			t.Error(err)
+		}
+		close(ended)
+		done <- r
+	}()
+	go func() {
+		p := <-pid
+		for !waitsForLock(p) {
+			select {
+			case <-ended:
+				met <- false
+				return
+			case <-time.After(time.Millisecond):
+			}
+		}
+		met <- true
+	}()
+	return done, met
+}
+
+// waitsForLock tells whether a process waits for a flock, see proc_locks(5).
+func waitsForLock(pid int) bool {
+	b, err := os.ReadFile("/proc/locks")
+	if err != nil {
+		return false
+	}
+	for line := range strings.Lines(string(b)) {
+		f := strings.Fields(line)
+		if len(f) > 5 && f[1] == "->" && f[2] == "FLOCK" && f[5] == strconv.Itoa(pid) {
+			return true
+		}
+	}
+	return false
 }

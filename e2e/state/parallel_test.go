@@ -238,17 +238,17 @@ func TestStartsRaceToMount(t *testing.T) {
 	h := harness.New(t, lab.Options{})
 	inkernel.Unmount(t)
 	args := []string{"start", "--cgroup", h.Cgroup}
-	others := make(chan inject.Result, 1)
+	var other <-chan inject.Result
 	first, err := inject.Run(h.Lab, inject.Options{Watch: []int{unix.SYS_MOUNT}, On: func(n, _ int) inject.Verdict {
 		if n == 1 {
-			waiting := make(chan struct{})
-			go func() { others <- startUntilLocked(t, h, waiting, args) }()
-			<-waiting
+			var met <-chan bool
+			other, met = runUntilLocked(t, h, args...)
+			<-met // it waits for the first, or is through
 		}
 		return inject.Verdict{}
 	}}, harness.Binary(t), args...)
 	check(t, err)
-	second := <-others
+	second := <-other
 	if first.Code != 0 || second.Code != 0 || first.Calls == 0 {
 		t.Errorf("exit %d (%s) and %d (%s), %d mounts tried", first.Code, first.Stderr, second.Code, second.Stderr, first.Calls)
 	}
@@ -260,20 +260,4 @@ func TestStartsRaceToMount(t *testing.T) {
 	}
 	h.Must("stop")
 	inkernel.WantNothing(t, h.Cgroup)
-}
-
-// startUntilLocked runs a start, and tells when it waits for a lock or has come to its end.
-func startUntilLocked(t *testing.T, h *harness.Host, waiting chan struct{}, args []string) inject.Result {
-	var tell sync.Once
-	r, err := inject.Run(h.Lab, inject.Options{Watch: []int{unix.SYS_FLOCK}, On: func(n, _ int) inject.Verdict {
-		if n == 1 { // about to wait for it
-			tell.Do(func() { close(waiting) })
-		}
-		return inject.Verdict{}
-	}}, harness.Binary(t), args...)
-	tell.Do(func() { close(waiting) })
-	if err != nil {
-		t.Error(err)
-	}
-	return r
 }

@@ -27,6 +27,8 @@ type Verdict struct {
 
 // Options shape a run.
 type Options struct {
+	// Started, if set, is told the program's process id.
+	Started func(pid int)
 	// Watch lists the numbers of the system calls that On is asked about.
 	Watch []int
 	// On is asked before each watched call; n counts them from 1. It runs in a goroutine of Run's.
@@ -93,6 +95,9 @@ func Run(l *lab.Lab, o Options, program string, args ...string) (Result, error) 
 	theirs.Close()
 	if err != nil {
 		return Result{}, fmt.Errorf("start %s: %w", program, err)
+	}
+	if o.Started != nil {
+		o.Started(cmd.Process.Pid)
 	}
 	r := Result{}
 	var failed error
