@@ -1,6 +1,7 @@
 package threats
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -106,7 +107,7 @@ func (u *user) connect(h lab.Host, bound, left, counter string) {
 func (u *user) refused(h lab.Host, want lab.Errno, bound string) {
 	u.t.Helper()
 	u.ResetPackets()
-	if err := u.Connect(port(u.to(h), u.port())); err != want {
+	if err := u.Connect(port(u.to(h), u.port())); !errors.Is(err, want) {
 		u.t.Errorf("%s: connect: %v, want %v", u.tag, err, want)
 	}
 	u.bound(bound)
@@ -172,7 +173,7 @@ var habits = []habit{
 	}},
 	{"marked", false, func(u *user, root bool) {
 		if err := u.SetMark(0x23); !root {
-			if err != lab.Errno("EPERM") {
+			if !errors.Is(err, lab.Errno("EPERM")) {
 				u.t.Errorf("%s: a user set a mark: %v", u.tag, err)
 			}
 			return
@@ -285,11 +286,11 @@ func TestTCPConnectsAgain(t *testing.T) {
 			s, err := a.Socket(w.kind)
 			check(t, err)
 			u := &user{l, s, t, w, fmt.Sprintf("uid %d, %v", uid, w)}
-			if err := u.Connect(port(u.to(u.bank), closedPort)); err != lab.Errno("ECONNREFUSED") {
+			if err := u.Connect(port(u.to(u.bank), closedPort)); !errors.Is(err, lab.Errno("ECONNREFUSED")) {
 				t.Errorf("%s: connect to a closed port: %v", u.tag, err)
 			}
 			// The kernel tells it once more, without asking the hooks.
-			if err := u.Connect(port(u.to(u.shop), lab.EchoPort)); err != lab.Errno("ECONNABORTED") {
+			if err := u.Connect(port(u.to(u.shop), lab.EchoPort)); !errors.Is(err, lab.Errno("ECONNABORTED")) {
 				t.Errorf("%s: connect after that: %v", u.tag, err)
 			}
 			u.bound("vpn0")

@@ -109,10 +109,12 @@ func serveEvil(addr netip.AddrPort) error {
 		r.Answer = []dns.RR{&dns.A{
 			Hdr: dns.RR_Header{Name: q.Question[0].Name, Rrtype: dns.TypeA, Class: dns.ClassINET, Ttl: 60}, A: evil.AsSlice(),
 		}}
-		w.WriteMsg(r)
+		_ = w.WriteMsg(r) // the client may be gone
 	})
-	go (&dns.Server{PacketConn: udp, Handler: handler}).ActivateAndServe()
-	go (&dns.Server{Listener: tcp, Handler: handler}).ActivateAndServe()
+	for _, s := range []*dns.Server{{PacketConn: udp}, {Listener: tcp}} {
+		s.Handler = handler
+		go func() { _ = s.ActivateAndServe() }() // until the process ends
+	}
 	return nil
 }
 
@@ -169,7 +171,9 @@ func byUnconnectedUDP(m *dns.Msg, server netip.AddrPort) (*dns.Msg, error) {
 	if _, err := c.WriteToUDPAddrPort(b, server); err != nil {
 		return nil, err
 	}
-	c.SetReadDeadline(time.Now().Add(time.Second))
+	if err := c.SetReadDeadline(time.Now().Add(time.Second)); err != nil {
+		return nil, err
+	}
 	answer := make([]byte, 65536)
 	n, _, err := c.ReadFromUDPAddrPort(answer)
 	if err != nil {
@@ -201,7 +205,9 @@ func flood(t task) error {
 				return err
 			}
 		}
-		c.SetReadDeadline(time.Now().Add(time.Second))
+		if err := c.SetReadDeadline(time.Now().Add(time.Second)); err != nil {
+			return err
+		}
 		for range n {
 			if _, err := c.Read(b); err != nil {
 				break

@@ -2,6 +2,7 @@ package threats
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -266,7 +267,7 @@ func testMalformed(t *testing.T, h *harness.Host) {
 				})
 				expectRow(t, v, r, name, func() {
 					_, err := a.Resolve(lab.Query{Name: name, Server: port(tr.server, lab.DNSPort), Proto: tr.proto})
-					if err == lab.ErrTimeout {
+					if errors.Is(err, lab.ErrTimeout) {
 						t.Error("the answer did not arrive")
 					}
 				})

@@ -2,6 +2,7 @@ package threats
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -100,7 +101,8 @@ func testUnusual(t *testing.T, h *harness.Host) {
 					r.learnt = u.learnt
 				}
 				expectRow(t, v, r, strings.ToLower(u.name), func() {
-					if _, err := a.Resolve(lab.Query{Name: u.name, Proto: proto, Server: port(h.DNS.Addr6, lab.DNSPort)}); err == lab.ErrTimeout {
+					_, err := a.Resolve(lab.Query{Name: u.name, Proto: proto, Server: port(h.DNS.Addr6, lab.DNSPort)})
+					if errors.Is(err, lab.ErrTimeout) {
 						t.Error("the answer did not arrive")
 					}
 				})
@@ -132,7 +134,7 @@ func testHuge(t *testing.T, h *harness.Host) {
 	} {
 		h.DNS.HandleRaw(c.name, func(query []byte, _ string) [][]byte { return [][]byte{c.answer(readQuery(query))} })
 		expectRow(t, v, row{moved: c.moved, learnt: c.learnt}, c.name, func() {
-			if _, err := a.Resolve(lab.Query{Name: c.name}); err == lab.ErrTimeout {
+			if _, err := a.Resolve(lab.Query{Name: c.name}); errors.Is(err, lab.ErrTimeout) {
 				t.Error("the answer did not arrive")
 			}
 		})

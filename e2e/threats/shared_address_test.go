@@ -97,8 +97,7 @@ func floodBy(t *testing.T, h *harness.Host, uid uint32, suffix string, n, times 
 		Servers: []netip.AddrPort{port(h.DNS.Addr4, lab.DNSPort)}, Names: []string{suffix}, Last: n, Times: times,
 	})
 	var answers int
-	fmt.Sscanf(out[0], "answers %d", &answers)
-	if answers < n*times*99/100 {
+	if _, err := fmt.Sscanf(out[0], "answers %d", &answers); err != nil || answers < n*times*99/100 {
 		t.Fatalf("%d of %d answers came: the test tests little", answers, n*times)
 	}
 }

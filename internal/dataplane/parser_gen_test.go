@@ -108,12 +108,11 @@ func addressOf(rr dns.RR) (netip.Addr, bool) {
 
 // name makes a name with its final dot: mostly short, sometimes as long or of as many labels as may be.
 func (g *generator) name() string {
-	labels := 1 + g.IntN(5)
-	longest := 12
-	switch {
-	case g.chance(3):
+	labels, longest := 1+g.IntN(5), 12
+	switch g.IntN(30) {
+	case 0:
 		labels, longest = 121, 1
-	case g.chance(3):
+	case 1:
 		labels, longest = 3, 63
 	}
 	var b []byte

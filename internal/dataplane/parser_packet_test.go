@@ -85,10 +85,10 @@ func ipHeader(from, to netip.Addr, proto byte, length int) []byte {
 // behind it, or with another length.
 func (g *generator) segment(msg []byte) []byte {
 	length := len(msg)
-	switch {
-	case g.chance(10):
+	switch g.IntN(10) {
+	case 0:
 		length = pick(g, 0, 1, 11, 12, 13, length-1, length+1, 0xffff)
-	case g.chance(10):
+	case 1:
 		msg = append(msg, g.bytes(g.IntN(40))...)
 	}
 	b := append(binary.BigEndian.AppendUint16(nil, uint16(length)), msg...)
