@@ -68,7 +68,7 @@ MAP(BPF_MAP_TYPE_LRU_HASH, host_plain, struct scope, struct learnt_set, 8192);
 
 /* The names themselves, by hash: to match again after a rule change, and to show. */
 MAP(BPF_MAP_TYPE_LRU_HASH, names_ruled, __u64, struct name, 8192);
-MAP(BPF_MAP_TYPE_LRU_HASH, names_plain, __u64, struct name, 16384);
+MAP(BPF_MAP_TYPE_LRU_HASH, names_plain, __u64, struct name, 12288);
 
 /* Filled by every command that runs. */
 MAP(BPF_MAP_TYPE_HASH, own, __u8[16], __u8, MAX_OWN);

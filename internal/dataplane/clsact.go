@@ -167,6 +167,25 @@ func clsactFilter(ifindex int, direction ebpf.AttachType) *netlink.BpfFilter {
 	}
 }
 
+// filterProgram finds our filter at a hook. An interface that is gone has none.
+func filterProgram(h hook) (id ebpf.ProgramID, found bool, err error) {
+	dev, err := netlink.LinkByIndex(h.ifindex)
+	if err != nil {
+		return 0, false, nil
+	}
+	want := clsactFilter(h.ifindex, h.attach)
+	filters, err := netlink.FilterList(dev, want.Parent)
+	if err != nil && !isGone(err) {
+		return 0, false, fmt.Errorf("list the filters of %s: %w", dev.Attrs().Name, err)
+	}
+	for _, f := range filters {
+		if ours, ok := f.(*netlink.BpfFilter); ok && ours.Handle == want.Handle && ours.Priority == want.Priority {
+			return ebpf.ProgramID(ours.Id), true, nil
+		}
+	}
+	return 0, false, nil
+}
+
 func hasClsact(d Device) (bool, error) {
 	dev, err := netlink.LinkByIndex(d.Index)
 	if err != nil {

@@ -3,6 +3,7 @@ package dataplane
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -146,23 +147,39 @@ func (s *System) programs() ([]Program, error) {
 		return nil, err
 	}
 	for _, n := range notes {
-		row, err := n.program(s.tree)
+		rows, err := n.programs()
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, row)
+		all = append(all, rows...)
 	}
 	return all, nil
 }
 
-func (n clsactNote) program(t tree) (Program, error) {
-	row := Program{Hook: fmt.Sprintf("clsact_%d", n.ifindex), Attached: true}
-	p, err := ebpf.LoadPinnedProgram(n.pin(t), nil)
-	if err != nil {
-		return row, fmt.Errorf("open the filter's program %s: %w", n.name, err)
+// programs looks for the filters that a note tells of.
+func (n clsactNote) programs() ([]Program, error) {
+	in, out := Device{Index: n.ifindex}.hooks()
+	rows := []Program{{Hook: in.pin}, {Hook: out.pin}}
+	for i, h := range []hook{in, out} {
+		id, found, err := filterProgram(h)
+		if err != nil || !found {
+			if err != nil {
+				return nil, err
+			}
+			continue
+		}
+		p, err := ebpf.NewProgramFromID(id)
+		if err != nil {
+			return nil, fmt.Errorf("open the program of the filter %s: %w", h.pin, err)
+		}
+		rows[i].Attached = true
+		err = rows[i].describe(p)
+		p.Close()
+		if err != nil {
+			return nil, err
+		}
 	}
-	defer p.Close()
-	return row, row.describe(p)
+	return rows, nil
 }
 
 func linkedProgram(hook string, l link.Link) (Program, error) {
@@ -251,25 +268,27 @@ func (s *System) counters() ([]Counter, error) {
 
 // memory sums up what the kernel charges for the maps.
 func (s *System) memory() (uint64, error) {
-	var sum uint64
-	for name, m := range s.maps {
-		info, err := m.Info()
-		if err != nil {
-			return 0, fmt.Errorf("ask about the map %s: %w", name, err)
-		}
-		if bytes, ok := info.Memlock(); ok {
-			sum += bytes
-		}
-	}
+	all := slices.Collect(maps.Values(s.maps))
 	var patterns *ebpf.Map
 	if err := s.maps[learnMapRules].Lookup(s.slot(), &patterns); err != nil {
 		return 0, fmt.Errorf("open the patterns: %w", err)
 	}
 	defer patterns.Close()
-	info, err := patterns.Info()
-	if err != nil {
-		return 0, fmt.Errorf("ask about the patterns: %w", err)
+	all = append(all, patterns)
+	text, err := ebpf.LoadPinnedMap(s.tree.textPin(s.generation()), nil)
+	if err == nil { // without rules there is none
+		defer text.Close()
+		all = append(all, text)
 	}
-	bytes, _ := info.Memlock()
-	return sum + bytes, nil
+	var sum uint64
+	for _, m := range all {
+		info, err := m.Info()
+		if err != nil {
+			return 0, fmt.Errorf("ask about the map %v: %w", m, err)
+		}
+		if bytes, ok := info.Memlock(); ok {
+			sum += bytes
+		}
+	}
+	return sum, nil
 }
