@@ -22,7 +22,7 @@ import (
 
 var kill = inject.Verdict{Kill: true}
 
-// The first start, killed at every third of its system calls: what status says is true, and the next start or stop
+// The first start, killed at every fourth of its system calls: what status says is true, and the next start or stop
 // makes it whole.
 func TestKilledFirstStart(t *testing.T) {
 	h := harness.New(t, lab.Options{})
@@ -32,7 +32,7 @@ func TestKilledFirstStart(t *testing.T) {
 	calls := count(t, h, args...)
 	h.Must("stop")
 	states := map[string]int{}
-	for n, mend := 1, true; n <= calls; n, mend = n+3, !mend {
+	for n, mend := 1, true; n <= calls; n, mend = n+4, !mend {
 		inkernel.Unmount(t) // mounting is one of the points
 		r := at(t, h, n, kill, args...)
 		if !r.Killed {
@@ -148,7 +148,7 @@ func TestKilledUpdate(t *testing.T) {
 	t.Logf("%d system calls", calls)
 }
 
-// stop, killed at every third of its system calls: nothing half steered, and the next stop or start makes it whole.
+// stop, killed at every fourth of its system calls: nothing half steered, and the next stop or start makes it whole.
 func TestKilledStop(t *testing.T) {
 	h := harness.New(t, lab.Options{})
 	a := h.MustAgent(lab.AgentOptions{})
@@ -161,7 +161,7 @@ func TestKilledStop(t *testing.T) {
 	prepare()
 	calls := count(t, h, "stop")
 	states := map[string]int{}
-	for n, mend := 1, false; n <= calls; n, mend = n+3, !mend {
+	for n, mend := 1, false; n <= calls; n, mend = n+4, !mend {
 		prepare()
 		if r := at(t, h, n, kill, "stop"); !r.Killed {
 			break
