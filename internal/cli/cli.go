@@ -129,15 +129,27 @@ connect.`,
 	}
 	root.PersistentFlags().StringVarP(&a.output, "output", "o", "text", "output `format`: text or json")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.Version = version
+	root.SetVersionTemplate("domain-route {{.Version}}\n")
+	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
+	root.SetHelpCommand(a.help(root))
 	root.AddCommand(a.start(), a.stop(), a.status(), a.rule(), a.rdns(), a.decision(), a.version())
 	return root
 }
 
-// args makes cobra's check of the number of arguments a usage error.
-func args(check cobra.PositionalArgs) cobra.PositionalArgs {
+// noArgs refuses all arguments, in words that do not take them for a command.
+func noArgs(cmd *cobra.Command, given []string) error {
+	if len(given) > 0 {
+		return usageError{fmt.Errorf("%s takes no arguments, and got %q", cmd.CommandPath(), given[0])}
+	}
+	return nil
+}
+
+// args wants from least to most arguments, as the usage line names them.
+func args(least, most int) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, given []string) error {
-		if err := check(cmd, given); err != nil {
-			return usageError{fmt.Errorf("%w; usage: %s", err, cmd.UseLine())}
+		if len(given) < least || len(given) > most {
+			return usageError{fmt.Errorf("wrong number of arguments; usage: %s", cmd.UseLine())}
 		}
 		return nil
 	}
@@ -147,7 +159,7 @@ func args(check cobra.PositionalArgs) cobra.PositionalArgs {
 func withSystem(f func(*dataplane.System) error) error {
 	s, err := dataplane.Open(netdev.Addresses)
 	if errors.Is(err, dataplane.ErrNotStarted) {
-		return fmt.Errorf("%w; start it with: domain-route start", err)
+		return fmt.Errorf("%w; first: domain-route start", err)
 	}
 	if err != nil {
 		return err
@@ -169,7 +181,7 @@ func IsTerminal(f *os.File) bool {
 func parseAddr(s string) (netip.Addr, error) {
 	addr, err := netip.ParseAddr(s)
 	if err != nil {
-		return addr, usageError{fmt.Errorf("address %q: %w", s, err)}
+		return addr, usageError{fmt.Errorf("%q is not an IP address", s)}
 	}
 	return addr.Unmap(), nil
 }

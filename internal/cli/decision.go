@@ -22,7 +22,7 @@ type decisionRow struct {
 	Target    string          `json:"target"`
 	Interface string          `json:"interface"` // the first of the chain that exists now, or empty
 	Ifindex   int             `json:"ifindex"`   // its index, or 0
-	Verdict   string          `json:"verdict"`   // steered, direct, blocked
+	Verdict   string          `json:"verdict"`   // steered, direct, blocked, no_interface
 }
 
 func (a *app) decision() *cobra.Command {
@@ -30,8 +30,10 @@ func (a *app) decision() *cobra.Command {
 		Use:   "decision",
 		Short: "List what is decided for addresses whose name has a rule: address, interface index",
 		Long: `Lists, for each address learnt under a name with a rule, what a connection to it gets now: the address, the
-index of the interface (0 if it is not bound to any), the verdict, whom it counts for, the name and the rule.`,
-		Args: args(cobra.NoArgs),
+index of the interface (0 if it is not bound to any), the verdict (steered, direct, blocked, or no_interface:
+refused while none of the target's interfaces exists), whom it counts for, the name and the rule. Without a
+terminal: separated by tabs, no heading.`,
+		Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			return withSystem(func(s *dataplane.System) error {
 				if !s.AtHome() {
@@ -55,7 +57,7 @@ index of the interface (0 if it is not bound to any), the verdict, whom it count
 func decide(d dataplane.Decision) decisionRow {
 	row := decisionRow{
 		Address: d.Address, Level: d.Level, PID: d.PID, UID: d.UID, Name: d.Name.String(),
-		Rule: d.Rule.Pattern.String(), Target: d.Rule.Target.String(), Verdict: "blocked",
+		Rule: d.Rule.Pattern.String(), Target: d.Rule.Target.String(),
 	}
 	for _, name := range d.Rule.Target.Chain() {
 		if dev, err := netdev.ByName(name); err == nil {
@@ -63,8 +65,13 @@ func decide(d dataplane.Decision) decisionRow {
 			return row
 		}
 	}
-	if d.Rule.Target.Kind == ruleset.Direct || (d.Rule.Target.Kind == ruleset.Interface && d.Rule.Target.End == ruleset.EndDirect) {
+	switch t := d.Rule.Target; {
+	case t.Kind == ruleset.Block:
+		row.Verdict = "blocked"
+	case t.Kind == ruleset.Direct || t.End == ruleset.EndDirect:
 		row.Verdict = "direct"
+	default:
+		row.Verdict = "no_interface"
 	}
 	return row
 }

@@ -29,8 +29,9 @@ func (a *app) rdns() *cobra.Command {
 		Short: "List the learnt names: address, name, who learnt it, seconds left, rule",
 		Long: `Lists which address was learnt to belong to which name, by whom (a process, a user, or the host's services),
 how many seconds of its TTL are left (negative once it is over: the name still counts for an hour), and the
-rule that matches the name.`,
-		Args: args(cobra.MaximumNArgs(1)),
+rule that matches the name. A process may be gone by now; host means that root or a service asked, which counts
+for all. Without a terminal: separated by tabs, no heading.`,
+		Args: args(0, 1),
 		RunE: func(_ *cobra.Command, given []string) error {
 			var only netip.Addr
 			var err error

@@ -35,7 +35,7 @@ func (a *app) rule() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rule",
 		Short: "Add, delete and list rules",
-		Args:  args(cobra.NoArgs),
+		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return usageError{fmt.Errorf("rule needs one of add, del, list; see: %s --help", cmd.CommandPath())}
 		},
@@ -57,12 +57,12 @@ func (a *app) ruleAdd() *cobra.Command {
 Targets:
     wg0              an interface by name; it need not exist yet. While it does not, connections fail
     3                an interface by its index now; its name is kept
-    wg0,wwan0        the first that exists; connections fail while none does
+    wg0,wwan0        the first that exists; connections fail while none does (wg0,block says the same)
     wg0,direct       the same, but while none exists connections are left alone
     direct           leave connections alone
     block            refuse connections`,
 		Example:           "  domain-route rule add example.com wg0\n  domain-route rule add default wwan0",
-		Args:              args(cobra.ExactArgs(2)),
+		Args:              args(2, 2),
 		ValidArgsFunction: completeRuleAdd,
 		RunE: func(_ *cobra.Command, given []string) error {
 			p, err := pattern.Parse(given[0])
@@ -99,7 +99,11 @@ func (a *app) addRule(s *dataplane.System, r ruleset.Rule) error {
 	for _, w := range change.Warnings {
 		a.warn("warning: %s", w)
 	}
-	return a.print("RuleChange", change, func() {})
+	return a.print("RuleChange", change, func() {
+		if replaced && old != r.Target {
+			a.warn("replaced: %s was %s", change.Pattern, change.Replaced)
+		}
+	})
 }
 
 // parseTarget reads a target; a bare number is an interface's index.
@@ -127,7 +131,7 @@ func warnings(r ruleset.Rule, home bool) []string {
 		}
 	}
 	if !home {
-		return all
+		return append(all, "interface names are those of the network namespace that start ran in, which is not this one")
 	}
 	for _, name := range r.Target.Chain() {
 		d, err := netdev.ByName(name)
@@ -151,7 +155,7 @@ func (a *app) ruleDel() *cobra.Command {
 		Use:               "del PATTERN",
 		Aliases:           []string{"delete"},
 		Short:             "Delete a rule",
-		Args:              args(cobra.ExactArgs(1)),
+		Args:              args(1, 1),
 		ValidArgsFunction: completePatterns,
 		RunE: func(_ *cobra.Command, given []string) error {
 			p, err := pattern.Parse(given[0])
@@ -184,7 +188,7 @@ func (a *app) ruleList() *cobra.Command {
 		Use:     "list",
 		Aliases: []string{"ls"},
 		Short:   "List the rules, one a line: PATTERN TARGET",
-		Args:    args(cobra.NoArgs),
+		Args:    noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			return withSystem(func(s *dataplane.System) error {
 				set, err := s.Rules()

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -31,9 +32,9 @@ no flag says otherwise.
 
 Observers, the sources of names:
     sockets      the DNS questions and answers of every program's own sockets (default)
-    tc           DNS that passes any interface of this host, also what it forwards for others
+    tc           DNS that passes any interface there is now, also what this host forwards for others
     tc:IF,...    DNS that passes these interfaces`,
-		Args: args(cobra.NoArgs),
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o := dataplane.StartOptions{Cgroup: cgroup}
 			var err error
@@ -94,6 +95,8 @@ func observers(given []string, present []dataplane.Device) (*dataplane.Observers
 		switch {
 		case kind == "sockets" && !hasList:
 			o.Sockets = true
+		case kind == "tc" && hasList && list == "":
+			return nil, usageError{errors.New("observer tc: needs an interface, as in tc:eth1")}
 		case kind == "tc" && hasList:
 			o.TC = true
 			for _, name := range strings.Split(list, ",") {
@@ -106,7 +109,7 @@ func observers(given []string, present []dataplane.Device) (*dataplane.Observers
 		case kind == "tc":
 			o.TC, o.TCAll, o.Devices = true, true, present
 		default:
-			return nil, usageError{fmt.Errorf("observer %q: it is sockets, tc or tc:IF,IF", g)}
+			return nil, usageError{fmt.Errorf("observer %q: it is sockets, tc or tc:IF,IF; give --observe once for each", g)}
 		}
 	}
 	return o, nil

@@ -34,7 +34,7 @@ func (a *app) status() *cobra.Command {
 	return &cobra.Command{
 		Use:   "status",
 		Short: "Tell what runs in the kernel, with all counters; exit 1 if nothing does",
-		Args:  args(cobra.NoArgs),
+		Args:  noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			present, err := devices()
 			if err != nil {
@@ -95,7 +95,7 @@ func (a *app) printStatus(st dataplane.Status) {
 		}
 		fmt.Fprintf(a.Stdout, "  %-12s %s, id %d%s\n", p.Hook, p.Name, p.ID, state)
 	}
-	fmt.Fprintln(a.Stdout, "\ncounters (those that are not 0):")
+	fmt.Fprintln(a.Stdout, "\ncounters that are not 0 (docs/counters.md explains them):")
 	for _, c := range st.Counters {
 		if c.Value > 0 {
 			fmt.Fprintf(a.Stdout, "  %-24s %d\n", c.Name, c.Value)

@@ -37,3 +37,31 @@ func TestConstants(t *testing.T) {
 		}
 	}
 }
+
+// TestCountersExplained wants every counter in docs/counters.md, and no other.
+func TestCountersExplained(t *testing.T) {
+	text, err := os.ReadFile("../../docs/counters.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	explained := map[string]bool{}
+	for _, m := range regexp.MustCompile("(?m)^\\| `(\\w+)` \\| \\S").FindAllSubmatch(text, -1) {
+		explained[string(m[1])] = true
+	}
+	names, err := counterNames()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(names) != int(learnCounterCOUNTERS) {
+		t.Errorf("%d counters have names, there are %d", len(names), learnCounterCOUNTERS)
+	}
+	for _, name := range names {
+		if !explained[name] {
+			t.Errorf("%s is not explained", name)
+		}
+		delete(explained, name)
+	}
+	for name := range explained {
+		t.Errorf("%s is explained, but there is none", name)
+	}
+}

@@ -208,8 +208,12 @@ func (s *System) checkPlace(asked bool, cgroup string) error {
 		return err
 	}
 	if home != s.state.Home {
-		return &CureError{&AttachedElsewhereError{"the network namespace with cookie",
-			fmt.Sprint(s.state.Home), fmt.Sprint(home)}, cure}
+		return &CureError{&AttachedElsewhereError{"as home", "another network namespace", "this one"},
+			"run it there, or " + cure}
+	}
+	if _, err := os.Stat(s.cgroup()); err != nil {
+		return refusedf("keep the rules with `domain-route rule list`, then: domain-route stop && domain-route start",
+			"the cgroup that it was started with is gone: %w", err)
 	}
 	if asked && !sameFile(cgroup, s.cgroup()) {
 		return &CureError{&AttachedElsewhereError{"the cgroup", s.cgroup(), cgroup}, cure}

@@ -228,6 +228,10 @@ func (s *System) missing(have []Program) []string {
 			warnings = append(warnings, h.pin+" is not attached; mend it: domain-route start")
 		}
 	}
+	if _, err := os.Stat(s.cgroup()); err != nil {
+		return append(warnings, "nothing is steered: the cgroup "+s.cgroup()+" is gone; keep the rules with "+
+			"`domain-route rule list`, then: domain-route stop && domain-route start")
+	}
 	for _, p := range have {
 		if !p.Attached {
 			warnings = append(warnings, p.Hook+" lost what it was attached to; mend it: domain-route start")
@@ -236,9 +240,9 @@ func (s *System) missing(have []Program) []string {
 	return warnings
 }
 
-// counters reads all counters. Their names are those of the enum in bpf/abi.h, from the programs' type
+// counterNames returns the counters' names, by number: those of the enum in bpf/abi.h, from the programs' type
 // information.
-func (s *System) counters() ([]Counter, error) {
+func counterNames() (map[uint32]string, error) {
 	spec, err := loadLearn()
 	if err != nil {
 		return nil, fmt.Errorf("read the embedded programs: %w", err)
@@ -247,17 +251,28 @@ func (s *System) counters() ([]Counter, error) {
 	if err := spec.Types.TypeByName("counter", &enum); err != nil {
 		return nil, fmt.Errorf("find the counters' names: %w", err)
 	}
-	var all []Counter
+	names := map[uint32]string{}
 	for _, v := range enum.Values {
-		name, ok := strings.CutPrefix(v.Name, "COUNT_")
-		if !ok {
-			continue
+		if name, ok := strings.CutPrefix(v.Name, "COUNT_"); ok {
+			names[uint32(v.Value)] = strings.ToLower(name)
 		}
+	}
+	return names, nil
+}
+
+// counters reads all counters.
+func (s *System) counters() ([]Counter, error) {
+	names, err := counterNames()
+	if err != nil {
+		return nil, err
+	}
+	var all []Counter
+	for _, i := range slices.Sorted(maps.Keys(names)) {
 		var perCPU []uint64
-		if err := s.maps[learnMapCounters].Lookup(uint32(v.Value), &perCPU); err != nil {
-			return nil, fmt.Errorf("read the counter %s: %w", name, err)
+		if err := s.maps[learnMapCounters].Lookup(i, &perCPU); err != nil {
+			return nil, fmt.Errorf("read the counter %s: %w", names[i], err)
 		}
-		c := Counter{Name: strings.ToLower(name)}
+		c := Counter{Name: names[i]}
 		for _, n := range perCPU {
 			c.Value += n
 		}

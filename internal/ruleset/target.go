@@ -128,6 +128,10 @@ func interfaceReason(name string) string {
 		return fmt.Sprintf("interface name %.80q is longer than %d bytes", name, maxInterface)
 	case name == "." || name == "..":
 		return fmt.Sprintf("%q is no interface name", name)
+	case name == "lo":
+		return "lo leads nowhere but here"
+	case strings.EqualFold(name, "direct"), strings.EqualFold(name, "block"):
+		return fmt.Sprintf("%q: write it in lower case", name)
 	case strings.Trim(name, "0123456789") == "":
 		return fmt.Sprintf("%q is an interface index; write the interface's name", name)
 	case name[0] == '#':
