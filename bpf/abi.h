@@ -73,7 +73,7 @@ struct scope {
 };
 
 struct learnt {
-	__u64 name;  /* its hash; NAME_NONE, or NAME_BUSY while the rest is being written */
+	__u64 name;  /* its hash; 0: nothing here */
 	__u64 match; /* generation << 32 | target number: one word, so that it is never half written */
 	__u64 rule;  /* hash of the suffix whose rule matched; 0: none */
 	__u64 ends;  /* boot time in ns at which the TTL is over */
@@ -81,6 +81,7 @@ struct learnt {
 };
 
 struct learnt_set {
+	__u64 sequence; /* odd while it is being written */
 	struct learnt names[MAX_NAMES];
 };
 
@@ -173,7 +174,8 @@ enum counter {
 	COUNT_ADDRESS_REFUSED,     /* loopback, unspecified, link-local, multicast */
 	COUNT_LEARNT,              /* addresses under a name with a rule */
 	COUNT_LEARNT_NO_RULE,
-	COUNT_LEARNT_LOST, /* two CPUs at one address, and no place could be taken */
+	COUNT_LEARNT_LOST,   /* no room in the map */
+	COUNT_LEARNT_FORCED, /* a set's lock had to be taken over */
 	COUNTERS,
 };
 

@@ -23,59 +23,88 @@ struct opinion {
 	__u32 live;   /* names that count */
 };
 
+struct consultation {
+	struct learnt_set *set;
+	struct opinion *opinion;
+	__u64 active, now;
+};
+
 static __always_inline struct name *name_of(__u64 hash)
 {
 	return bpf_map_lookup_elem(&names_ruled, &hash) ?: bpf_map_lookup_elem(&names_plain, &hash);
 }
 
-#define NAME_NONE 0ULL
-#define NAME_BUSY ~0ULL
-
 /*
- * The target of a learnt name under the rule set in force; matched again after a rule change. The result is
- * kept only if nobody put another name in the place meanwhile.
+ * The target of a learnt name under the rule set in force; matched again after a rule change, and kept where it
+ * was found unless another one was written there since.
  */
-static __always_inline __u32 current_target(struct learnt *l, __u64 hash, __u64 active)
+static __always_inline __u32 current_target(struct learnt *place, const struct learnt *l, __u64 active)
 {
-	__u64 before = *(volatile __u64 *)&l->match;
 	struct match m = {};
 	struct name *name;
 
-	if (before >> 32 == generation_of(active))
-		return before;
-	name = name_of(hash);
-	if (!name || match_name(name, slot_of(active), &m) || m.name != hash) {
-		m.rule = l->rule;
-		m.target = target_of_rule(m.rule, hash, slot_of(active));
-	}
-	if (__sync_val_compare_and_swap(&l->match, before, make_match(generation_of(active), m.target)) ==
-	    before)
-		l->rule = m.rule;
+	if (l->match >> 32 == generation_of(active))
+		return l->match;
+	name = name_of(l->name);
+	if (!name || match_name(name, slot_of(active), &m) || m.name != l->name)
+		m.target = target_of_rule(l->rule, l->name, slot_of(active));
+	__sync_val_compare_and_swap(&place->match, l->match, make_match(generation_of(active), m.target));
 	return m.target;
+}
+
+/* Reads with an atomic operation that returns a value: a full barrier on every machine. */
+static __always_inline __u64 sequence_of(struct learnt_set *set)
+{
+	return __sync_fetch_and_add(&set->sequence, 0);
+}
+
+/* One name of a set, all of its words from between two writes; after so many tries as it comes. */
+static __always_inline void read_learnt(struct learnt_set *set, __u32 i, struct learnt *l)
+{
+	const volatile struct learnt *place = &set->names[i & (MAX_NAMES - 1)];
+
+	for (int try = 0; try < 8; try++) {
+		__u64 before = sequence_of(set);
+
+		l->name = place->name;
+		l->match = place->match;
+		l->rule = place->rule;
+		l->ends = place->ends;
+		l->seen = place->seen;
+		if (!(before & 1) && sequence_of(set) == before)
+			break;
+	}
+}
+
+static __always_inline long consult_one(__u32 i, struct consultation *c)
+{
+	struct opinion *o = c->opinion;
+	struct learnt l;
+	__u32 target;
+
+	if (!*(volatile __u64 *)&c->set->names[i & (MAX_NAMES - 1)].name)
+		return 0;
+	read_learnt(c->set, i, &l);
+	if (!l.name || c->now > l.ends + GRACE)
+		return 0;
+	target = current_target(&c->set->names[i & (MAX_NAMES - 1)], &l, c->active);
+	o->live++;
+	if (target && l.seen >= o->seen) {
+		o->target = target;
+		o->seen = l.seen;
+	}
+	return 0;
 }
 
 /* Adds what a set of names says to an opinion: with a rule beats without, then the latest. */
 __noinline int consult(struct learnt_set *set, __u64 active, __u64 now, struct opinion *o)
 {
+	struct consultation c = {.set = set, .opinion = o, .active = active, .now = now};
+
 	if (!set || !o)
 		return 0;
-	for (int i = 0; i < MAX_NAMES; i++) {
-		struct learnt *l = &set->names[i];
-		__u64 name = *(volatile __u64 *)&l->name, seen = l->seen;
-		__u32 target;
-
-		if (name == NAME_NONE || name == NAME_BUSY || now > l->ends + GRACE)
-			continue;
-		target = current_target(l, name, active);
-		/* Atomic, and so a barrier: what was read belongs to the name if it is still there. */
-		if (__sync_fetch_and_add(&l->name, 0) != name)
-			continue;
-		o->live++;
-		if (target && seen >= o->seen) {
-			o->target = target;
-			o->seen = seen;
-		}
-	}
+	for (__u32 i = 0; i < MAX_NAMES; i++)
+		consult_one(i, &c);
 	return 0;
 }
 
@@ -119,61 +148,62 @@ static __always_inline void judge(const struct addr *a, __u64 active, struct opi
 	CONSULT_LEVEL(host, &scope, active, now, o);
 }
 
-/* Which of a set's places is taken next: an empty one, then one past its TTL, then the least lately seen. */
-static __always_inline __u32 victim(const struct learnt_set *set, __u64 now)
+/* Where a name goes: its own place, or an empty one, or one past its TTL, or the least lately seen. */
+static __always_inline __u32 place_for(const struct learnt_set *set, const struct learnt *l)
 {
 	__u64 least = ~0ULL;
 	__u32 which = 0;
 
 	for (__u32 i = 0; i < MAX_NAMES; i++) {
-		const struct learnt *l = &set->names[i];
-		__u64 rank = l->seen;
+		const struct learnt *there = &set->names[i];
+		__u64 rank = there->seen;
 
-		if (l->name == NAME_BUSY)
-			continue;
-		if (l->name == NAME_NONE)
+		if (there->name == l->name)
+			return i;
+		if (!there->name)
 			rank = 0;
-		else if (l->ends >= now)
+		else if (there->ends >= l->seen)
 			rank |= 1ULL << 63;
 		if (rank < least) {
 			least = rank;
 			which = i;
 		}
 	}
-	return which & (MAX_NAMES - 1);
+	return which;
 }
 
 /*
- * Enters a name into a set that others may read and write at the same time: the place is marked busy, filled,
- * and published by its name. 0, or -1 if others were faster twice.
+ * A set's sequence is odd while one writes to it: LRU maps take no bpf_spin_lock. Writers run in softirq or with
+ * it disabled, so that nobody is kept waiting. If it stays odd all the while, its writer finished on an element
+ * that was recycled under its hands: taken over.
  */
+static __always_inline void write_lock(struct learnt_set *set)
+{
+	__u64 now = 0;
+
+	for (int try = 0; try < 64; try++) {
+		now = sequence_of(set);
+		if (!(now & 1) && __sync_val_compare_and_swap(&set->sequence, now, now + 1) == now)
+			return;
+	}
+	__sync_val_compare_and_swap(&set->sequence, now, now | 1);
+	count(COUNT_LEARNT_FORCED);
+}
+
+static __always_inline void write_unlock(struct learnt_set *set)
+{
+	__sync_fetch_and_add(&set->sequence, 1);
+}
+
+/* Enters a name into a set that others read and write at the same time. */
 __noinline int enter(struct learnt_set *set, const struct learnt *l)
 {
 	if (!set || !l)
 		return -1;
-	for (int i = 0; i < MAX_NAMES; i++) {
-		if (set->names[i].name == l->name) {
-			set->names[i].rule = l->rule;
-			set->names[i].ends = l->ends;
-			set->names[i].seen = l->seen;
-			set->names[i].match = l->match;
-			return 0;
-		}
-	}
-	for (int try = 0; try < 2; try++) {
-		struct learnt *place = &set->names[victim(set, l->seen)];
-		__u64 old = *(volatile __u64 *)&place->name;
-
-		if (old == NAME_BUSY || __sync_val_compare_and_swap(&place->name, old, NAME_BUSY) != old)
-			continue;
-		place->rule = l->rule;
-		place->ends = l->ends;
-		place->seen = l->seen;
-		place->match = l->match;
-		__sync_lock_test_and_set(&place->name, l->name);
-		return 0;
-	}
-	return -1;
+	write_lock(set);
+	set->names[place_for(set, l) & (MAX_NAMES - 1)] = *l;
+	write_unlock(set);
+	return 0;
 }
 
 /* `fresh` is a set with this one name. Not there: inserted, unless another CPU does so in the same moment. */
@@ -186,8 +216,10 @@ __noinline int enter(struct learnt_set *set, const struct learnt *l)
 				break;                                             \
 			set_ = bpf_map_lookup_elem(&map, scope);                   \
 		}                                                                  \
-		if (!set_ || enter(set_, l))                                       \
+		if (!set_)                                                         \
 			count(COUNT_LEARNT_LOST);                                  \
+		else                                                               \
+			enter(set_, l);                                            \
 	} while (0)
 
 #endif

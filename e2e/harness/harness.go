@@ -98,7 +98,9 @@ func (h *Host) Run(args ...string) Result {
 	err := cmd.Run()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
-		h.t.Fatalf("domain-route %s: %v", strings.Join(args, " "), err)
+		// Not fatal: Run may be called from any goroutine.
+		h.t.Errorf("domain-route %s: %v", strings.Join(args, " "), err)
+		return Result{Stderr: err.Error(), Code: -1}
 	}
 	return Result{out.String(), errs.String(), cmd.ProcessState.ExitCode()}
 }

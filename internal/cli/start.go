@@ -112,8 +112,17 @@ func observers(given []string, present []dataplane.Device) (*dataplane.Observers
 			return nil, usageError{fmt.Errorf("observer %q: it is sockets, tc or tc:IF,IF; give --observe once for each", g)}
 		}
 	}
+	// On loopback every program's questions pass without its socket: they would count for the whole host.
+	if o.Sockets && slices.ContainsFunc(o.Devices, loopback) && !o.TCAll {
+		return nil, usageError{errors.New("observer tc:lo would make what any user asks count for all; leave it to sockets")}
+	}
+	if o.Sockets {
+		o.Devices = slices.DeleteFunc(slices.Clone(o.Devices), loopback)
+	}
 	return o, nil
 }
+
+func loopback(d dataplane.Device) bool { return d.Loopback }
 
 func (a *app) showVerifierLog(err error, wanted bool) {
 	if log, ok := dataplane.VerifierLog(err); ok && wanted {

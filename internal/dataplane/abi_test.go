@@ -20,7 +20,6 @@ func TestConstants(t *testing.T) {
 		{"abi.h", `OBSERVE_TC = (\d+)`, observeTC},
 		{"abi.h", `OBSERVE_TC_ALL = (\d+)`, observeTCAll},
 		{"evidence.h", `GRACE \((\d+) \* SECOND\)`, uint64(grace / time.Second)},
-		{"evidence.h", `NAME_BUSY ~(\d+)ULL`, ^nameBusy},
 	} {
 		text, err := os.ReadFile("../../bpf/" + c.file)
 		if err != nil {

@@ -42,7 +42,7 @@ func clsactNotes(t tree) ([]clsactNote, error) {
 		number, own := strings.CutSuffix(name, ownSuffix)
 		index, err := strconv.Atoi(number)
 		if err != nil {
-			return nil, fmt.Errorf("read the note %q: %w", name, err)
+			continue // not ours
 		}
 		notes = append(notes, clsactNote{name, index, own})
 	}

@@ -59,7 +59,8 @@ const (
 	learnCounterCOUNT_LEARNT              learnCounter = 40
 	learnCounterCOUNT_LEARNT_NO_RULE      learnCounter = 41
 	learnCounterCOUNT_LEARNT_LOST         learnCounter = 42
-	learnCounterCOUNTERS                  learnCounter = 43
+	learnCounterCOUNT_LEARNT_FORCED       learnCounter = 43
+	learnCounterCOUNTERS                  learnCounter = 44
 )
 
 type learnHint struct {
@@ -77,8 +78,9 @@ type learnLearnt struct {
 }
 
 type learnLearntSet struct {
-	_     structs.HostLayout
-	Names [4]learnLearnt
+	_        structs.HostLayout
+	Sequence uint64
+	Names    [4]learnLearnt
 }
 
 type learnName struct {

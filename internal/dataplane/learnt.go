@@ -26,9 +26,6 @@ const (
 // grace is how long after its TTL a learnt name still counts; GRACE in bpf/evidence.h.
 const grace = time.Hour
 
-// nameBusy marks a place that is being written; NAME_BUSY in bpf/evidence.h.
-const nameBusy = ^uint64(0)
-
 // Learnt is a name learnt for an address.
 type Learnt struct {
 	Address netip.Addr
@@ -67,9 +64,6 @@ func (s *System) Learnt() ([]Learnt, error) {
 				Level:   level(scope, from),
 				PID:     scope.Pid,
 				UID:     scope.Uid,
-			}
-			if raw.Name == nameBusy {
-				return
 			}
 			// A name can be with those that have a rule and with those that have none, from before and after
 			// a rule change: the later counts.

@@ -169,6 +169,9 @@ func dismantle(t tree) error {
 			return err
 		}
 	}
+	if err := checkReach(t); err != nil {
+		return err
+	}
 	notes, err := clsactNotes(t)
 	if err != nil {
 		return err

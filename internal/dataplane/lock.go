@@ -73,6 +73,13 @@ func tryAcquire(create bool, patience time.Duration) (*lock, error) {
 // flock locks an open directory, or closes it. The system call has no time-out, so that it waits beside us; a
 // goroutine that goes on waiting ends with the process.
 func flock(dir *os.File, patience time.Duration) error {
+	if unix.Flock(int(dir.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil {
+		return nil
+	}
+	if patience <= 0 {
+		dir.Close()
+		return errLocked
+	}
 	done := make(chan error, 1)
 	go func() {
 		err := unix.Flock(int(dir.Fd()), unix.LOCK_EX)

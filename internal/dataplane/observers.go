@@ -38,7 +38,7 @@ func (o Observers) Strings() []string {
 		names = append(names, "sockets")
 	}
 	switch {
-	case o.TCAll:
+	case o.TCAll, o.TC && len(o.Devices) == 0:
 		names = append(names, "tc")
 	case o.TC:
 		var devices []string
@@ -55,7 +55,13 @@ func (s *System) observers(present []Device) (Observers, error) {
 	bits := s.state.Observers
 	o := Observers{Sockets: bits&observeSockets != 0, TC: bits&observeTC != 0, TCAll: bits&observeTCAll != 0}
 	if o.TCAll {
-		o.Devices = present
+		for _, d := range present {
+			if !o.Sockets || !d.Loopback {
+				o.Devices = append(o.Devices, d)
+			}
+		}
+	}
+	if o.TCAll || !o.TC {
 		return o, nil
 	}
 	watched, err := s.watched()

@@ -189,10 +189,15 @@ func (s *System) update(o StartOptions, cgroup string) (Started, error) {
 		return done, err
 	}
 	objs, err := load(maps.Clone(s.maps))
+	if errors.Is(err, ebpf.ErrMapIncompatible) {
+		return done, fmt.Errorf("%w (%w)", otherLayout(layout), err)
+	}
 	if err != nil {
 		return done, err
 	}
 	defer objs.Close()
+	// Both until it is done: cut short, status tells what may be attached.
+	s.setObservers(s.state.Observers | done.Observers.bits())
 	if err := s.attach(done.Observers, objs.programs); err != nil {
 		return done, err
 	}

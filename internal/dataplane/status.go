@@ -103,6 +103,9 @@ func (s *System) status(present []Device) (Status, error) {
 	if s.state.Staged != 0 {
 		st.Warnings = append(st.Warnings, "a rule change was cut short; any command finishes or forgets it, such as: domain-route rule list")
 	}
+	if !st.Home {
+		present = nil
+	}
 	observers, err := s.observers(present)
 	if err != nil {
 		return st, err
@@ -145,6 +148,9 @@ func (s *System) programs() ([]Program, error) {
 	notes, err := clsactNotes(s.tree)
 	if err != nil {
 		return nil, err
+	}
+	if !s.AtHome() {
+		return all, nil // the interfaces are not to be seen from here
 	}
 	for _, n := range notes {
 		rows, err := n.programs()
@@ -233,7 +239,11 @@ func (s *System) missing(have []Program) []string {
 			"`domain-route rule list`, then: domain-route stop && domain-route start")
 	}
 	for _, p := range have {
-		if !p.Attached {
+		switch {
+		case p.Attached:
+		case strings.HasPrefix(p.Hook, "tc_"):
+			warnings = append(warnings, p.Hook+": the interface is gone; if it is back, watch it again: domain-route start --observe ...")
+		default:
 			warnings = append(warnings, p.Hook+" lost what it was attached to; mend it: domain-route start")
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 
+	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 )
 
@@ -51,14 +52,17 @@ func (l *lock) stop() (Stopped, error) {
 		return Stopped{}, nil
 	}
 	done := Stopped{Was: true}
+	if err := checkReach(live); err != nil {
+		if s != nil {
+			s.closeMaps()
+		}
+		return done, err
+	}
 	if err != nil {
 		// Another version's, or damaged: it can still be removed.
 		return done, trash()
 	}
 	defer s.closeMaps()
-	if err := s.checkReach(); err != nil {
-		return done, err
-	}
 	s.setEnabled(0)
 	if set, err := s.Rules(); err == nil {
 		done.Rules = set.Len()
@@ -67,9 +71,19 @@ func (l *lock) stop() (Stopped, error) {
 }
 
 // checkReach refuses to lose track of filters on interfaces that are out of reach here.
-func (s *System) checkReach() error {
-	notes, err := clsactNotes(s.tree)
-	if err != nil || len(notes) == 0 || s.AtHome() {
+func checkReach(t tree) error {
+	notes, err := clsactNotes(t)
+	if err != nil || len(notes) == 0 {
+		return err
+	}
+	states, err := ebpf.LoadPinnedMap(t.mapPin(learnMapStates), nil)
+	if err != nil {
+		return nil // nobody knows whose they are
+	}
+	defer states.Close()
+	var state learnState
+	cookie, err := netnsCookie()
+	if err != nil || states.Lookup(uint32(0), &state) != nil || state.Home == cookie {
 		return err
 	}
 	return refusedf("run it in the network namespace that start ran in",

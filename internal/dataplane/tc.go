@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
 )
 
 // A Device is an interface that the `tc` observer can watch.
@@ -12,6 +13,7 @@ type Device struct {
 	Index    int
 	Name     string
 	Ethernet bool // packets start with an Ethernet header; tun and WireGuard have none
+	Loopback bool
 }
 
 // hooks returns where a device's packets are watched: as they come in, and as they go out.
@@ -28,6 +30,9 @@ func (d Device) hooks() (in, out hook) {
 func (s *System) attachDevice(d Device, programs map[string]*ebpf.Program, wanted map[string]bool) error {
 	in, out := d.hooks()
 	err := s.attachHook(in, programs[in.program], nil)
+	if errors.Is(err, unix.ENODEV) {
+		return nil // gone since it was listed
+	}
 	if errors.Is(err, ebpf.ErrNotSupported) {
 		note, err := s.attachClsact(d, programs)
 		wanted[note] = true

@@ -4,6 +4,7 @@ package netdev
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 
 	"github.com/vishvananda/netlink"
@@ -15,6 +16,7 @@ type Device struct {
 	Index    int
 	Name     string
 	Ethernet bool // packets start with an Ethernet header; tun and WireGuard have none
+	Loopback bool
 }
 
 // ErrNoDevice is returned for an index or a name that no interface has.
@@ -44,7 +46,8 @@ func find(l netlink.Link, err error, what string) (Device, error) {
 
 func device(l netlink.Link) Device {
 	a := l.Attrs()
-	return Device{Index: a.Index, Name: a.Name, Ethernet: a.EncapType == "ether" || a.EncapType == "loopback"}
+	return Device{Index: a.Index, Name: a.Name, Ethernet: a.EncapType == "ether" || a.EncapType == "loopback",
+		Loopback: a.Flags&net.FlagLoopback != 0}
 }
 
 // List lists all interfaces.
