@@ -1,9 +1,12 @@
+// Package smoke is the shortest way through all of it: start, a rule, a look-up, connections, stop.
 package smoke
 
 import (
 	"net/netip"
 	"os"
 	"testing"
+
+	"github.com/miekg/dns"
 
 	"github.com/domain-route/domain-route/e2e/harness"
 	"github.com/domain-route/domain-route/internal/lab"
@@ -18,21 +21,30 @@ func TestSmoke(t *testing.T) {
 	h := harness.Started(t)
 	a := h.MustAgent(lab.AgentOptions{})
 	s := h.MustHost("www.example.com")
-	t.Log(h.Run("rule", "add", "example.com", "vpn0"))
-	for _, q := range []uint16{1, 28} {
-		ans, err := a.Resolve(lab.Query{Name: "www.example.com", Type: q})
-		t.Log(ans, err)
+	h.Must("rule", "add", "example.com", "vpn0")
+	vpn := h.Uplink("vpn0")
+	for _, c := range []struct {
+		qtype        uint16
+		server, want netip.Addr
+	}{{dns.TypeA, s.Addr4, vpn.Addr4}, {dns.TypeAAAA, s.Addr6, vpn.Addr6}} {
+		if _, err := a.Resolve(lab.Query{Name: "www.example.com", Type: c.qtype}); err != nil {
+			t.Fatal(err)
+		}
+		seen, err := a.DialTCP(netip.AddrPortFrom(c.server, lab.EchoPort))
+		if err != nil || seen != c.want.String() {
+			t.Errorf("%v saw a connection from %q, %v; want %v", c.server, seen, err, c.want)
+		}
+		if n, err := h.UplinkPackets("wan0", c.server); err != nil || n != 0 {
+			t.Errorf("%d packets to %v left by wan0, %v", n, c.server, err)
+		}
 	}
-	for _, ad := range []netip.Addr{s.Addr4, s.Addr6} {
-		seen, err := a.DialTCP(netip.AddrPortFrom(ad, lab.EchoPort))
-		t.Log(seen, err, h.Uplink("vpn0"))
+	if n := h.Counters()["steered"]; n != 2 {
+		t.Errorf("%d connections counted as steered, want 2", n)
 	}
-	t.Log(h.Run("status"))
-	t.Log(h.Run("rdns"))
-	t.Log(h.Run("decision"))
-	t.Log(h.Run("rule", "list"))
-	t.Log(h.Run("start", "--cgroup", h.Cgroup))
-	t.Log(h.Run("stop"))
-	t.Log(h.Run("status"))
-	t.Log(h.Run("bogus"))
+	t.Logf("rdns:\n%s", h.Must("rdns"))
+	t.Logf("decision:\n%s", h.Must("decision"))
+	h.Must("stop")
+	if r := h.Run("status"); r.Code != 1 || r.Stdout != "stopped\n" {
+		t.Errorf("status after stop: exit %d, %q", r.Code, r.Stdout)
+	}
 }

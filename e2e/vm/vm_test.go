@@ -81,7 +81,7 @@ func TestStartAndStop(t *testing.T) {
 		}
 	}
 	h.JSON(&status, "status")
-	// An interface is two hooks by tcx, and one line of status by clsact.
+	// An interface is two hooks.
 	if n := len(status.Programs) - inkernel.Hooks; status.State != "started" || n != 2 || len(status.Warnings) > 0 {
 		t.Errorf("status: %+v", status)
 	}
