@@ -93,33 +93,51 @@ func observers(given []string, present []dataplane.Device) (*dataplane.Observers
 	for _, g := range given {
 		kind, list, hasList := strings.Cut(g, ":")
 		switch {
-		case kind == "sockets" && !hasList:
+		case g == "sockets":
 			o.Sockets = true
-		case kind == "tc" && hasList && list == "":
-			return nil, usageError{errors.New("observer tc: needs an interface, as in tc:eth1")}
+		case g == "tc":
+			o.TC, o.TCAll, o.Devices = true, true, present
 		case kind == "tc" && hasList:
 			o.TC = true
-			for _, name := range strings.Split(list, ",") {
-				i := slices.IndexFunc(present, func(d dataplane.Device) bool { return d.Name == name })
-				if i < 0 {
-					return nil, fmt.Errorf("%w: %s", netdev.ErrNoDevice, name)
-				}
-				o.Devices = append(o.Devices, present[i])
+			named, err := devicesNamed(list, present)
+			if err != nil {
+				return nil, err
 			}
-		case kind == "tc":
-			o.TC, o.TCAll, o.Devices = true, true, present
+			o.Devices = append(o.Devices, named...)
 		default:
 			return nil, usageError{fmt.Errorf("observer %q: it is sockets, tc or tc:IF,IF; give --observe once for each", g)}
 		}
 	}
-	// On loopback every program's questions pass without its socket: they would count for the whole host.
-	if o.Sockets && slices.ContainsFunc(o.Devices, loopback) && !o.TCAll {
-		return nil, usageError{errors.New("observer tc:lo would make what any user asks count for all; leave it to sockets")}
-	}
 	if o.Sockets {
-		o.Devices = slices.DeleteFunc(slices.Clone(o.Devices), loopback)
+		return o, leaveLoopback(o)
 	}
 	return o, nil
+}
+
+// devicesNamed finds the interfaces of a list.
+func devicesNamed(list string, present []dataplane.Device) ([]dataplane.Device, error) {
+	if list == "" {
+		return nil, usageError{errors.New("observer tc: needs an interface, as in tc:eth1")}
+	}
+	var named []dataplane.Device
+	for _, name := range strings.Split(list, ",") {
+		i := slices.IndexFunc(present, func(d dataplane.Device) bool { return d.Name == name })
+		if i < 0 {
+			return nil, fmt.Errorf("%w: %s", netdev.ErrNoDevice, name)
+		}
+		named = append(named, present[i])
+	}
+	return named, nil
+}
+
+// leaveLoopback keeps `tc` off loopback where `sockets` runs: there every program's questions pass without their
+// socket, and would count for the whole host.
+func leaveLoopback(o *dataplane.Observers) error {
+	if !o.TCAll && slices.ContainsFunc(o.Devices, loopback) {
+		return usageError{errors.New("observer tc:lo would make what any user asks count for all; leave it to sockets")}
+	}
+	o.Devices = slices.DeleteFunc(slices.Clone(o.Devices), loopback)
+	return nil
 }
 
 func loopback(d dataplane.Device) bool { return d.Loopback }

@@ -118,9 +118,24 @@ func (t *Target) addInterface(n int, name string) (reason string) {
 	return ""
 }
 
+// wordReason refuses names that are words of ours, or meant as such.
+func wordReason(name string) string {
+	switch strings.ToLower(name) {
+	case "lo":
+		return "lo leads nowhere but here"
+	case "direct", "block":
+		return fmt.Sprintf("%q: write it in lower case", name)
+	default:
+		return ""
+	}
+}
+
 // interfaceReason says why name cannot be an interface: what the kernel's
 // dev_valid_name refuses, and what could not be told apart in a rule file.
 func interfaceReason(name string) string {
+	if reason := wordReason(name); reason != "" {
+		return reason
+	}
 	switch {
 	case name == "":
 		return "empty interface name"
@@ -128,10 +143,6 @@ func interfaceReason(name string) string {
 		return fmt.Sprintf("interface name %.80q is longer than %d bytes", name, maxInterface)
 	case name == "." || name == "..":
 		return fmt.Sprintf("%q is no interface name", name)
-	case name == "lo":
-		return "lo leads nowhere but here"
-	case strings.EqualFold(name, "direct"), strings.EqualFold(name, "block"):
-		return fmt.Sprintf("%q: write it in lower case", name)
 	case strings.Trim(name, "0123456789") == "":
 		return fmt.Sprintf("%q is an interface index; write the interface's name", name)
 	case name[0] == '#':
