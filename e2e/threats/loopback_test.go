@@ -39,7 +39,7 @@ func localServer(t *testing.T, h *harness.Host, at netip.Addr, says netip.Addr) 
 		t.Cleanup(func() {
 			_ = s.Shutdown() // it may not have begun
 			_, _ = udp.Close(), tcp.Close()
-			<-ended
+			_ = <-ended // of the sockets that were closed under it
 		})
 	}
 	return where

@@ -150,10 +150,11 @@ func TestFloods(t *testing.T) {
 // they learnt, since they share a map; what the host learnt stays.
 func testRuledFlood(t *testing.T, h *harness.Host, bank lab.Host) {
 	h.Must("rule", "add", "alice.example", "wan0")
-	for i := range floodPairs / pairsEach {
+	const names = 2 * floodPairs / pairsEach
+	for i := range names {
 		h.DNS.Set(fmt.Sprintf("f%d.alice.example", i), distinct(i, pairsEach)...)
 	}
-	floodBy(t, h, alice, "alice.example", floodPairs/pairsEach, 2) // a second answer makes an entry look used
+	floodBy(t, h, alice, "alice.example", names, 2) // a second answer makes an entry look used
 	expectTCP(t, h, h.MustAgent(lab.AgentOptions{}), bank.Addr4, "vpn0", "root, after Alice's flood of names with a rule")
 	expectTCP(t, h, h.MustAgent(lab.AgentOptions{UID: bob}), bank.Addr4, "vpn0", "Bob by what the host learnt")
 }
