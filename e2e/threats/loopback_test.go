@@ -34,12 +34,15 @@ func localServer(t *testing.T, h *harness.Host, at netip.Addr, says netip.Addr) 
 		_ = w.WriteMsg(r) // a client that is gone learns nothing, which the test would see
 	})
 	for _, s := range []*dns.Server{{PacketConn: udp, Handler: answer}, {Listener: tcp, Handler: answer}} {
-		ended := make(chan error, 1)
-		go func() { ended <- s.ActivateAndServe() }()
+		ended := make(chan struct{})
+		go func() {
+			_ = s.ActivateAndServe() // ends with the error of a socket closed under it
+			close(ended)
+		}()
 		t.Cleanup(func() {
 			_ = s.Shutdown() // it may not have begun
 			_, _ = udp.Close(), tcp.Close()
-			_ = <-ended // of the sockets that were closed under it
+			<-ended
 		})
 	}
 	return where
