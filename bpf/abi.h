@@ -174,8 +174,7 @@ enum counter {
 	COUNT_ADDRESS_REFUSED,     /* loopback, unspecified, link-local, multicast */
 	COUNT_LEARNT,              /* addresses under a name with a rule */
 	COUNT_LEARNT_NO_RULE,
-	COUNT_LEARNT_LOST,   /* no room in the map */
-	COUNT_LEARNT_FORCED, /* a set's lock had to be taken over */
+	COUNT_LEARNT_LOST, /* no room in the map, or its set was never free to write */
 	COUNTERS,
 };
 

@@ -52,26 +52,31 @@ static __always_inline __u32 current_target(struct learnt *place, const struct l
 	return m.target;
 }
 
-/* Reads with an atomic operation that returns a value: a full barrier on every machine. */
-static __always_inline __u64 sequence_of(struct learnt_set *set)
+/*
+ * Reads by adding nothing, which is 0: an atomic operation that returns a value is a full barrier on every
+ * machine. The compiler must not know the 0, or it makes an "or" of it: a loop on x86.
+ */
+static __always_inline __u64 sequence_of(struct learnt_set *set, __u64 nothing)
 {
-	return __sync_fetch_and_add(&set->sequence, 0);
+	return __sync_fetch_and_add(&set->sequence, nothing);
 }
 
 /* One name of a set, all of its words from between two writes; after so many tries as it comes. */
 static __always_inline void read_learnt(struct learnt_set *set, __u32 i, struct learnt *l)
 {
 	const volatile struct learnt *place = &set->names[i & (MAX_NAMES - 1)];
+	__u64 nothing = 0;
 
+	asm volatile("" : "+r"(nothing));
 	for (int try = 0; try < 8; try++) {
-		__u64 before = sequence_of(set);
+		__u64 before = sequence_of(set, nothing);
 
 		l->name = place->name;
 		l->match = place->match;
 		l->rule = place->rule;
 		l->ends = place->ends;
 		l->seen = place->seen;
-		if (!(before & 1) && sequence_of(set) == before)
+		if (!(before & 1) && sequence_of(set, nothing) == before)
 			break;
 	}
 }
@@ -172,37 +177,56 @@ static __always_inline __u32 place_for(const struct learnt_set *set, const struc
 	return which;
 }
 
-/*
- * A set's sequence is odd while one writes to it: LRU maps take no bpf_spin_lock. Writers run in softirq or with
- * it disabled, so that nobody is kept waiting. If it stays odd all the while, its writer finished on an element
- * that was recycled under its hands: taken over.
- */
-static __always_inline void write_lock(struct learnt_set *set)
-{
-	__u64 now = 0;
+#define LOCK_TRIES 4096 /* well over what a hardware interrupt takes */
 
-	for (int try = 0; try < 64; try++) {
-		now = sequence_of(set);
-		if (!(now & 1) && __sync_val_compare_and_swap(&set->sequence, now, now + 1) == now)
-			return;
-	}
-	__sync_val_compare_and_swap(&set->sequence, now, now | 1);
-	count(COUNT_LEARNT_FORCED);
+struct lock_try {
+	struct learnt_set *set;
+	__u64 held; /* the sequence as we made it, odd; 0: not ours */
+};
+
+static long try_lock(__u32 i, struct lock_try *l)
+{
+	__u64 now = *(volatile __u64 *)&l->set->sequence;
+
+	if (now & 1 || __sync_val_compare_and_swap(&l->set->sequence, now, now + 1) != now)
+		return 0;
+	l->held = now + 1;
+	return 1;
 }
 
-static __always_inline void write_unlock(struct learnt_set *set)
+/*
+ * A set's sequence is odd while one writes to it: LRU maps take no bpf_spin_lock. Writers run in softirq or with
+ * it disabled, so that nobody is kept waiting. Nobody takes over: who is late would write all the same. Returns what
+ * write_unlock needs, 0 if the lock cannot be had.
+ */
+static __always_inline __u64 write_lock(struct learnt_set *set)
 {
-	__sync_fetch_and_add(&set->sequence, 1);
+	struct lock_try l = {.set = set};
+
+	bpf_loop(LOCK_TRIES, try_lock, &l, 0);
+	return l.held;
+}
+
+/* Where the element was recycled meanwhile the sequence began anew, and is left alone. A full barrier, too. */
+static __always_inline void write_unlock(struct learnt_set *set, __u64 held)
+{
+	__sync_val_compare_and_swap(&set->sequence, held, held + 1);
 }
 
 /* Enters a name into a set that others read and write at the same time. */
 __noinline int enter(struct learnt_set *set, const struct learnt *l)
 {
+	__u64 held;
+
 	if (!set || !l)
 		return -1;
-	write_lock(set);
+	held = write_lock(set);
+	if (!held) {
+		count(COUNT_LEARNT_LOST);
+		return -1;
+	}
 	set->names[place_for(set, l) & (MAX_NAMES - 1)] = *l;
-	write_unlock(set);
+	write_unlock(set, held);
 	return 0;
 }
 

@@ -59,8 +59,7 @@ const (
 	learnCounterCOUNT_LEARNT              learnCounter = 40
 	learnCounterCOUNT_LEARNT_NO_RULE      learnCounter = 41
 	learnCounterCOUNT_LEARNT_LOST         learnCounter = 42
-	learnCounterCOUNT_LEARNT_FORCED       learnCounter = 43
-	learnCounterCOUNTERS                  learnCounter = 44
+	learnCounterCOUNTERS                  learnCounter = 43
 )
 
 type learnHint struct {

@@ -187,6 +187,8 @@ func (s *System) update(o StartOptions, cgroup string) (Started, error) {
 		done.Observers = *o.Observe
 	} else if done.Observers, err = s.observers(o.Present); err != nil {
 		return done, err
+	} else if !done.Observers.TCAll {
+		done.Observers.TC = len(done.Observers.Devices) > 0 // none was attached, or all are gone
 	}
 	objs, err := load(maps.Clone(s.maps))
 	if errors.Is(err, ebpf.ErrMapIncompatible) {
