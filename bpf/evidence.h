@@ -23,12 +23,6 @@ struct opinion {
 	__u32 live;   /* names that count */
 };
 
-struct consultation {
-	struct learnt_set *set;
-	struct opinion *opinion;
-	__u64 active, now;
-};
-
 static __always_inline struct name *name_of(__u64 hash)
 {
 	return bpf_map_lookup_elem(&names_ruled, &hash) ?: bpf_map_lookup_elem(&names_plain, &hash);
@@ -64,7 +58,7 @@ static __always_inline __u64 sequence_of(struct learnt_set *set, __u64 nothing)
 /* One name of a set, all of its words from between two writes; after so many tries as it comes. */
 static __always_inline void read_learnt(struct learnt_set *set, __u32 i, struct learnt *l)
 {
-	const volatile struct learnt *place = &set->names[i & (MAX_NAMES - 1)];
+	const volatile struct learnt *place = &set->names[i];
 	__u64 nothing = 0;
 
 	asm volatile("" : "+r"(nothing));
@@ -81,35 +75,33 @@ static __always_inline void read_learnt(struct learnt_set *set, __u32 i, struct 
 	}
 }
 
-static __always_inline long consult_one(__u32 i, struct consultation *c)
+static __always_inline void consult_one(struct learnt_set *set, __u32 i, __u64 active, __u64 now,
+					struct opinion *o)
 {
-	struct opinion *o = c->opinion;
+	struct learnt *place = &set->names[i];
 	struct learnt l;
 	__u32 target;
 
-	if (!*(volatile __u64 *)&c->set->names[i & (MAX_NAMES - 1)].name)
-		return 0;
-	read_learnt(c->set, i, &l);
-	if (!l.name || c->now > l.ends + GRACE)
-		return 0;
-	target = current_target(&c->set->names[i & (MAX_NAMES - 1)], &l, c->active);
+	if (!*(volatile __u64 *)&place->name)
+		return;
+	read_learnt(set, i, &l);
+	if (!l.name || now > l.ends + GRACE)
+		return;
+	target = current_target(place, &l, active);
 	o->live++;
 	if (target && l.seen >= o->seen) {
 		o->target = target;
 		o->seen = l.seen;
 	}
-	return 0;
 }
 
 /* Adds what a set of names says to an opinion: with a rule beats without, then the latest. */
 __noinline int consult(struct learnt_set *set, __u64 active, __u64 now, struct opinion *o)
 {
-	struct consultation c = {.set = set, .opinion = o, .active = active, .now = now};
-
 	if (!set || !o)
 		return 0;
 	for (__u32 i = 0; i < MAX_NAMES; i++)
-		consult_one(i, &c);
+		consult_one(set, i, active, now, o);
 	return 0;
 }
 

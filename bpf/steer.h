@@ -20,7 +20,7 @@ static long (*const set_retval)(__s64 error) = (void *)BPF_FUNC_set_retval;
 static __always_inline int refuse(enum counter why, __s64 error)
 {
 	count(why);
-	set_retval(-(__s64)error);
+	set_retval(-error);
 	return REFUSE;
 }
 
