@@ -9,7 +9,7 @@
 #include <linux/types.h>
 
 enum {
-	LAYOUT = 1,           /* version of everything pinned */
+	LAYOUT = 2,           /* version of everything pinned */
 	RULESET_SLOTS = 2,    /* the rule set in force, and the next one while it is built */
 	MAX_TARGETS = 4096,   /* distinct targets; numbers go round, so that none is soon used again */
 	MAX_CHAIN = 4,        /* interfaces in one target */
@@ -33,10 +33,12 @@ struct state {
 	__u64 staged;    /* not 0: a rule change is under way, hint at everything that is learnt */
 	__u64 home;      /* cookie of the network namespace start ran in */
 	__u64 key[2];    /* SipHash key of all names, secret, made by the first start */
+	__u64 history;   /* 0: names without a rule are not kept */
+	__u64 cgroup_id; /* of the cgroup that the programs are attached to */
 	__u8 cgroup[CGROUP_PATH];
 };
 
-enum observer { OBSERVE_SOCKETS = 1, OBSERVE_TC = 2, OBSERVE_TC_ALL = 4 };
+enum observer { OBSERVE_SOCKETS = 1, OBSERVE_TC = 2, OBSERVE_TC_ALL = 4, OBSERVE_LIBC = 8 };
 
 /* One rule set, beside its patterns (rules[slot]) and its text (a pin of its own, by generation). */
 struct ruleset {
@@ -51,14 +53,15 @@ struct suffix_targets {
 	__u32 sub;  /* the name is below it */
 };
 
-enum target_kind { TARGET_INTERFACE = 1, TARGET_DIRECT, TARGET_BLOCK };
+enum target_kind { TARGET_INTERFACE = 1, TARGET_DIRECT, TARGET_BLOCK, TARGET_MARK };
 enum chain_end { END_BLOCK, END_DIRECT };
 
 struct target {
 	__u8 kind;   /* enum target_kind */
 	__u8 end;    /* enum chain_end */
 	__u8 length; /* of the chain */
-	__u8 pad[5];
+	__u8 pad;
+	__u32 mark; /* TARGET_MARK */
 	__u8 chain[MAX_CHAIN][IFNAME];
 };
 
@@ -118,10 +121,21 @@ struct asker {
 	struct question questions[MAX_QUESTIONS];
 };
 
-/* A socket that we bound. */
+/* What is known of a socket that we bound or marked, or that sends unconnected datagrams. */
 struct steered {
-	__u32 ifindex;
+	__u32 ifindex; /* as we bound it; 0: we did not */
+	__u32 mark;    /* as we marked it; 0: we did not */
 	__u8 name[IFNAME];
+	__u64 checked; /* boot time in ns at which the name had that index */
+	__u32 flags;   /* enum socket_flag, or-ed */
+	__u32 pad;
+};
+
+/* Why a datagram socket may have peers whose answers would vanish if it were bound. */
+enum socket_flag {
+	SENT_ELSEWHERE = 1, /* it sent unconnected to where it was not bound for */
+	CHOSE_PORT = 2,     /* its program chose the port it is bound to */
+	HEARD_FIRST = 4,    /* and somebody sent to that port before it sent anything */
 };
 
 struct hint {
@@ -129,12 +143,13 @@ struct hint {
 };
 
 enum counter {
-	/* verdicts at connect */
+	/* verdicts at connect, and for each unconnected datagram */
 	COUNT_UNKNOWN, /* no name with a rule was ever learnt for the address */
 	COUNT_NO_RULE, /* names known, the deciding one has no rule */
 	COUNT_STEERED,
 	COUNT_STEERED_BY_DEFAULT,
 	COUNT_DIRECT,
+	COUNT_MARKED,
 	COUNT_BLOCKED,
 	COUNT_NO_INTERFACE,   /* refused: no interface of the chain exists */
 	COUNT_CHAIN_DIRECT,   /* no interface of the chain exists, and the chain ends in direct */
@@ -142,11 +157,15 @@ enum counter {
 	COUNT_KEPT_OLD,       /* connected again to an address without a rule, and may not be unbound */
 	COUNT_REBIND_REFUSED, /* connected again to where another interface is due, and may not be moved */
 	COUNT_BIND_FAILED,
-	COUNT_LEFT_BOUND,   /* the program bound it itself */
-	COUNT_LEFT_MARKED,  /* the program marked it itself */
-	COUNT_LEFT_FOREIGN, /* of another network namespace */
-	COUNT_LEFT_LOCAL,   /* to loopback, link-local, multicast */
-	COUNT_LEFT_OWN,     /* to an address of this host */
+	COUNT_LEFT_BOUND,    /* the program bound it itself */
+	COUNT_LEFT_MARKED,   /* the program marked it itself */
+	COUNT_LEFT_FOREIGN,  /* of another network namespace */
+	COUNT_LEFT_LOCAL,    /* to loopback, link-local, multicast */
+	COUNT_LEFT_OWN,      /* to an address of this host */
+	COUNT_SHARED_SOCKET, /* a datagram refused: its socket has other peers */
+	/* beside the verdict */
+	COUNT_SEND_AGAIN, /* a datagram refused once, with EINTR: its socket was steered only now */
+	COUNT_CONFLICT,   /* the names at the deciding level have different targets */
 	/* questions */
 	COUNT_QUESTIONS,
 	COUNT_QUESTION_REPEATED,
@@ -166,15 +185,25 @@ enum counter {
 	COUNT_ANSWER_RCODE,
 	COUNT_ANSWER_EMPTY,
 	COUNT_ANSWER_MALFORMED,
-	COUNT_ANSWER_CUT_BYTES,    /* longer than 4 KiB */
-	COUNT_ANSWER_CUT_RECORDS,  /* more than 64 records */
-	COUNT_ANSWER_CUT_SEGMENT,  /* goes on in the next segment */
-	COUNT_ANSWER_CUT_MESSAGES, /* more than 8 messages in one segment */
-	COUNT_RECORD_BAD,          /* A or AAAA of a wrong length, skipped */
-	COUNT_ADDRESS_REFUSED,     /* loopback, unspecified, link-local, multicast */
-	COUNT_LEARNT,              /* addresses under a name with a rule */
+	COUNT_ANSWER_CUT_BYTES,     /* longer than 4 KiB */
+	COUNT_ANSWER_CUT_RECORDS,   /* more than 64 records */
+	COUNT_ANSWER_CUT_SEGMENT,   /* goes on in the next segment */
+	COUNT_ANSWER_CUT_MESSAGES,  /* more than 8 messages in one segment */
+	COUNT_ANSWER_CUT_ADDRESSES, /* more than 64 addresses */
+	COUNT_RECORD_BAD,           /* A, AAAA, HTTPS or SVCB that is none, skipped */
+	COUNT_ADDRESS_REFUSED,      /* loopback, unspecified, link-local, multicast */
+	COUNT_LEARNT,               /* addresses under a name with a rule */
 	COUNT_LEARNT_NO_RULE,
+	COUNT_NOT_KEPT,    /* addresses under a name without a rule, with --history=no */
 	COUNT_LEARNT_LOST, /* no room in the map, or its set was never free to write */
+	/* calls of the C library */
+	COUNT_LIBC_ANSWERS,    /* gave addresses that were learnt */
+	COUNT_LIBC_FAILED,     /* gave none */
+	COUNT_LIBC_NO_NAME,    /* asked for an address, or for nothing */
+	COUNT_LIBC_BAD_NAME,   /* asked for what is no name */
+	COUNT_LIBC_UNREADABLE, /* what it was asked or gave could not be read */
+	COUNT_LIBC_OUTSIDE,    /* of a process outside of the cgroup */
+	COUNT_LIBC_CUT,        /* gave more than 64 addresses */
 	COUNTERS,
 };
 

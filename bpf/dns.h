@@ -6,6 +6,7 @@
 #ifndef DR_DNS_H
 #define DR_DNS_H
 
+#include "lesson.h"
 #include "questions.h"
 
 #define MESSAGE_MAX 4096  /* real answers end their last address within 2,736 bytes */
@@ -13,6 +14,11 @@
 #define RECORDS_MAX 64    /* real answers have 40 at most */
 #define TYPE_A 1
 #define TYPE_AAAA 28
+#define TYPE_SVCB 64 /* RFC 9460, as the next */
+#define TYPE_HTTPS 65
+#define PARAMS_MAX 16 /* parameters of one such record */
+#define KEY_IPV4HINT 4
+#define KEY_IPV6HINT 6
 #define CLASS_IN 1
 
 /*
@@ -28,6 +34,12 @@ struct walk {
 	__u32 skipped; /* behind that name now */
 	__u32 cut;     /* ran out of bytes */
 	__u32 malformed;
+	__u32 full;  /* more addresses than there is room for */
+	__u32 param; /* HTTPS, SVCB: where the next parameter starts */
+	__u32 end;   /* and where the record does */
+	__u32 bad;   /* it is none */
+	__u32 hint;  /* where the next address of a parameter starts */
+	__u32 size;  /* bytes of one of its addresses: 4 or 16 */
 	__u32 pad;
 };
 
@@ -36,13 +48,11 @@ struct scratch {
 	__u8 message[MESSAGE_MAX + MESSAGE_SLACK];
 	struct name name;
 	struct addr addrs[RECORDS_MAX];
-	struct learnt_set set;
 	struct match match;
+	struct lesson lesson;
 	struct walk walk;
 	__u32 found; /* addresses */
 	__u32 ttl;   /* seconds, the least of the answer's */
-	__u32 generation;
-	__u32 hint; /* the addresses are to be looked up at connect */
 };
 
 MAP(BPF_MAP_TYPE_PERCPU_ARRAY, scratches, __u32, struct scratch, 1);
@@ -105,12 +115,16 @@ static long skip_label(__u32 i, struct scratch_ref *ref)
 	return w->malformed || w->skipped;
 }
 
-static __always_inline void add_address(struct scratch *s, __u32 at, __u32 type)
+static __always_inline void add_address(struct scratch *s, __u32 at, __u32 size)
 {
 	struct addr *a = &s->addrs[s->found & (RECORDS_MAX - 1)];
 	const __u8 *data = &s->message[at & (MESSAGE_MAX - 1)];
 
-	if (type == TYPE_A)
+	if (s->found >= RECORDS_MAX) {
+		s->walk.full = 1;
+		return;
+	}
+	if (size == 4)
 		addr_from_v4(a, *(const __be32 *)data);
 	else
 		__builtin_memcpy(a->b, data, 16);
@@ -119,6 +133,79 @@ static __always_inline void add_address(struct scratch *s, __u32 at, __u32 type)
 		return;
 	}
 	s->found++;
+}
+
+static long add_hint(__u32 i, struct scratch_ref *ref)
+{
+	struct scratch *s = ref->s;
+	struct walk *w = &s->walk;
+
+	add_address(s, w->hint, w->size);
+	w->hint += w->size;
+	return 0;
+}
+
+/* One parameter of an HTTPS or SVCB record: key, length, value. */
+static long walk_param(__u32 i, struct scratch_ref *ref)
+{
+	struct scratch *s = ref->s;
+	struct walk *w = &s->walk;
+	__u32 key, length;
+
+	if (w->param == w->end)
+		return 1;
+	key = u16_at(s, w->param);
+	length = u16_at(s, w->param + 2);
+	w->bad = w->param + 4 > w->end || w->param + 4 + length > w->end;
+	if (w->bad)
+		return 1;
+	w->hint = w->param + 4;
+	w->param = w->hint + length;
+	if (key != KEY_IPV4HINT && key != KEY_IPV6HINT)
+		return 0;
+	w->size = key == KEY_IPV4HINT ? 4 : 16;
+	/* RFC 9460 section 7.3: at least one address, and nothing else. */
+	if (!length || length & (w->size - 1)) {
+		w->bad = 1;
+		return 1;
+	}
+	bpf_loop(length / w->size < RECORDS_MAX ? length / w->size : RECORDS_MAX, add_hint, ref, 0);
+	return 0;
+}
+
+/*
+ * The address hints of an HTTPS or SVCB record: priority, a name without compression, parameters. What came
+ * before something wrong is taken, as are the other records.
+ */
+static __always_inline void walk_service(struct scratch_ref *ref, __u32 data, __u32 size)
+{
+	struct walk *w = &ref->s->walk;
+	__u32 owner = w->owner;
+
+	w->at = w->owner = data + 2;
+	w->end = data + size;
+	w->skipped = 0;
+	bpf_loop(128, skip_label, ref, 0);
+	w->param = w->at;
+	w->bad = !w->skipped || w->malformed || w->param > w->end;
+	w->malformed = 0;
+	w->owner = owner;
+	if (!w->bad)
+		bpf_loop(PARAMS_MAX, walk_param, ref, 0);
+	if (w->bad)
+		count(COUNT_RECORD_BAD);
+}
+
+static __always_inline void take_record(struct scratch_ref *ref, __u32 type, __u32 data, __u32 size)
+{
+	if (type == TYPE_SVCB || type == TYPE_HTTPS)
+		walk_service(ref, data, size);
+	else if (type != TYPE_A && type != TYPE_AAAA)
+		return;
+	else if (size == (type == TYPE_A ? 4 : 16))
+		add_address(ref->s, data, size);
+	else
+		count(COUNT_RECORD_BAD);
 }
 
 static long walk_record(__u32 i, struct scratch_ref *ref)
@@ -145,12 +232,8 @@ static long walk_record(__u32 i, struct scratch_ref *ref)
 		ttl = 0; /* RFC 2181 section 8 */
 	if (ttl < s->ttl)
 		s->ttl = ttl;
-	if (u16_at(s, at + 2) == CLASS_IN && (type == TYPE_A || type == TYPE_AAAA)) {
-		if (size == (type == TYPE_A ? 4 : 16))
-			add_address(s, data, type);
-		else
-			count(COUNT_RECORD_BAD);
-	}
+	if (u16_at(s, at + 2) == CLASS_IN)
+		take_record(ref, type, data, size);
 	w->at = data + size;
 	w->records--;
 	return 0;
@@ -226,6 +309,8 @@ static __always_inline int check_walk(const struct scratch *s, __u32 whole)
 		count(w->length == MESSAGE_MAX ? COUNT_ANSWER_CUT_BYTES : COUNT_ANSWER_CUT_SEGMENT);
 	else if (w->records)
 		count(COUNT_ANSWER_CUT_RECORDS);
+	if (w->full)
+		count(COUNT_ANSWER_CUT_ADDRESSES);
 	if (!s->found) {
 		count(COUNT_ANSWER_EMPTY);
 		return -1;

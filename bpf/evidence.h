@@ -21,6 +21,8 @@ struct opinion {
 	__u64 seen;   /* of the deciding name */
 	__u32 target; /* 0: no rule */
 	__u32 live;   /* names that count */
+	__u32 any;    /* the target of one of them */
+	__u32 mixed;  /* they have different targets */
 };
 
 static __always_inline struct name *name_of(__u64 hash)
@@ -88,6 +90,9 @@ static __always_inline void consult_one(struct learnt_set *set, __u32 i, __u64 a
 	if (!l.name || now > l.ends + GRACE)
 		return;
 	target = current_target(place, &l, active);
+	if (o->live && target != o->any)
+		o->mixed = 1;
+	o->any = target;
 	o->live++;
 	if (target && l.seen >= o->seen) {
 		o->target = target;

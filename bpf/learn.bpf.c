@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: (MIT OR GPL-2.0-only)
 /* Entry points of the observers `sockets` (cgroup_skb) and `tc`. None ever drops or changes a packet. */
 #include "learn.h"
+#include "heard.h"
 #include "tc.h"
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
@@ -151,7 +152,11 @@ int dns_ingress(struct __sk_buff *skb)
 	struct packet p = {};
 	struct asker *a;
 
-	if (!is_dns(skb, 0) || !enabled(get_state()))
+	if (!is_dns(skb, 0)) {
+		heard_first(skb);
+		return 1;
+	}
+	if (!enabled(get_state()))
 		return 1;
 	if (locate(skb, 0, &p) || (p.proto == PROTO_TCP && !p.length))
 		return 1;

@@ -4,82 +4,44 @@
 #define DR_LEARN_H
 
 #include "dns.h"
+#include "lesson.h"
 #include "stream.h"
 
-struct lesson {
+struct pupil {
 	struct scratch *s;
-	struct learnt learnt;
-	__u64 key[2];
+	struct state *st;
 	__u32 pid, uid; /* who asked; both 0: the host alone learns */
-	__u32 hint;
 };
 
-static __always_inline void learn_for(struct scratch *s, struct lesson *l, struct scope *scope, bool host)
+static long learn_address(__u32 i, struct pupil *p)
 {
-	if (l->learnt.rule) {
-		if (host)
-			REMEMBER(host_ruled, scope, &l->learnt, &s->set);
-		else
-			REMEMBER(users_ruled, scope, &l->learnt, &s->set);
-	} else {
-		if (host)
-			REMEMBER(host_plain, scope, &l->learnt, &s->set);
-		else
-			REMEMBER(users_plain, scope, &l->learnt, &s->set);
-	}
-}
-
-static long learn_address(__u32 i, struct lesson *l)
-{
-	struct scratch *s = l->s;
+	struct scratch *s = p->s;
 	struct addr *a = &s->addrs[i & (RECORDS_MAX - 1)];
-	struct scope scope = {.pid = l->pid, .uid = l->uid};
+	struct scope scope = {.pid = p->pid, .uid = p->uid};
 
 	__builtin_memcpy(scope.addr, a->b, 16);
-	if (l->pid)
-		learn_for(s, l, &scope, false);
+	if (p->pid)
+		learn_for(&s->lesson, &scope, false);
 	scope.pid = 0;
-	if (l->uid < HOST_UIDS) {
+	if (p->uid < HOST_UIDS) {
 		scope.uid = 0;
-		learn_for(s, l, &scope, true);
+		learn_for(&s->lesson, &scope, true);
 	} else {
-		learn_for(s, l, &scope, false);
+		learn_for(&s->lesson, &scope, false);
 	}
-	/* After the evidence: who sees the hint finds it. */
-	if (l->hint)
-		set_hint(a, l->key);
+	hint_at(&s->lesson, a, p->st);
 	return 0;
 }
 
-static __always_inline void keep_name(struct scratch *s, bool ruled)
-{
-	__u64 hash = s->match.name;
-
-	if (ruled) {
-		if (!bpf_map_lookup_elem(&names_ruled, &hash))
-			bpf_map_update_elem(&names_ruled, &hash, &s->name, BPF_ANY);
-	} else {
-		if (!bpf_map_lookup_elem(&names_plain, &hash))
-			bpf_map_update_elem(&names_plain, &hash, &s->name, BPF_ANY);
-	}
-}
-
-/* Learns what read_answer found and match_name made of its name. */
+/* Learns what read_answer found. */
 static __noinline int teach(struct scratch *s, struct state *st, __u32 pid, __u32 uid)
 {
-	struct lesson l = {.s = s, .pid = pid, .uid = uid};
+	struct pupil p = {.s = s, .st = st, .pid = pid, .uid = uid};
 
-	l.key[0] = st->key[0];
-	l.key[1] = st->key[1];
-	l.hint = s->hint;
-	l.learnt.name = s->match.name;
-	l.learnt.rule = s->match.rule;
-	l.learnt.match = make_match(s->generation, s->match.target);
-	l.learnt.seen = bpf_ktime_get_boot_ns();
-	l.learnt.ends = l.learnt.seen + s->ttl * SECOND;
-	__builtin_memset(&s->set, 0, sizeof(s->set));
-	s->set.names[0] = l.learnt;
-	bpf_loop(s->found, learn_address, &l, 0);
+	if (prepare_lesson(&s->lesson, &s->name, &s->match, st, s->ttl))
+		return -1;
+	keep_name(&s->name, &s->lesson.learnt);
+	bpf_loop(s->found, learn_address, &p, 0);
 	count_n(s->match.rule ? COUNT_LEARNT : COUNT_LEARNT_NO_RULE, s->found);
 	return 0;
 }
@@ -102,7 +64,6 @@ static __noinline int learn_message(struct __sk_buff *skb, struct cursor *c, __u
 	struct scratch *s = get_scratch();
 	struct state *st = get_state();
 	__u32 length = c->left < c->length ? c->left : c->length;
-	__u64 active;
 
 	if (length > MESSAGE_MAX)
 		length = MESSAGE_MAX;
@@ -110,14 +71,6 @@ static __noinline int learn_message(struct __sk_buff *skb, struct cursor *c, __u
 		return -1;
 	if (read_answer(s, length, DNS_HEADER + question, c->length))
 		return -1;
-	/* In this order: a learner that missed `staged` is one the rule change waits for. */
-	s->hint = *(volatile __u64 *)&st->staged != 0;
-	active = *(volatile __u64 *)&st->active;
-	s->generation = generation_of(active);
-	if (match_name(&s->name, slot_of(active), &s->match) || !s->match.name)
-		return -1; /* the root has no address */
-	s->hint |= s->match.rule != 0;
-	keep_name(s, s->match.rule);
 	return teach(s, st, pid, uid);
 }
 

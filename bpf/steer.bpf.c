@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: (MIT OR GPL-2.0-only)
-/* Entry points at connect and sendmsg: note who asks DNS servers, and steer. */
-#include "steer.h"
+/* Entry points at connect, sendmsg and bind: note who asks DNS servers, and steer. */
 #include "asker.h"
+#include "datagram.h"
+#include "steer.h"
+
+#define IPPROTO_UDP 17
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
@@ -21,13 +24,23 @@ static __always_inline int at_connect(struct bpf_sock_addr *ctx, const struct ad
 	return steer(ctx, st, to);
 }
 
-/* Unconnected UDP: only its questions matter here so far. */
 static __always_inline int at_sendmsg(struct bpf_sock_addr *ctx, const struct addr *to)
 {
 	struct state *st = get_state();
 
-	if (st && st->enabled)
+	if (!st || !st->enabled)
+		return PASS;
+	if (to_dns(ctx))
 		note_asker(ctx, st, to, false);
+	return steer_datagram(ctx, st, to);
+}
+
+static __always_inline int at_bind(struct bpf_sock_addr *ctx)
+{
+	struct state *st = get_state();
+
+	if (st && st->enabled && ctx->user_port && ctx->protocol == IPPROTO_UDP)
+		note_port(ctx, st);
 	return PASS;
 }
 
@@ -62,8 +75,6 @@ int steer_sendmsg4(struct bpf_sock_addr *ctx)
 {
 	struct addr to;
 
-	if (!to_dns(ctx))
-		return PASS;
 	addr_from_v4(&to, ctx->user_ip4);
 	return at_sendmsg(ctx, &to);
 }
@@ -73,8 +84,18 @@ int steer_sendmsg6(struct bpf_sock_addr *ctx)
 {
 	struct addr to;
 
-	if (!to_dns(ctx))
-		return PASS;
 	addr_from_v6(&to, ctx);
 	return at_sendmsg(ctx, &to);
+}
+
+SEC("cgroup/bind4")
+int steer_bind4(struct bpf_sock_addr *ctx)
+{
+	return at_bind(ctx);
+}
+
+SEC("cgroup/bind6")
+int steer_bind6(struct bpf_sock_addr *ctx)
+{
+	return at_bind(ctx);
 }

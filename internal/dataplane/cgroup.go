@@ -77,3 +77,12 @@ func resolveCgroup(dir string) (string, error) {
 	}
 	return abs, nil
 }
+
+// cgroupID is what programs know a cgroup by: the inode number of its directory.
+func cgroupID(dir string) (uint64, error) {
+	var st unix.Stat_t
+	if err := unix.Stat(dir, &st); err != nil {
+		return 0, fmt.Errorf("look at the cgroup %s: %w", dir, err)
+	}
+	return st.Ino, nil
+}

@@ -16,50 +16,63 @@ import (
 type learnCounter uint32
 
 const (
-	learnCounterCOUNT_UNKNOWN             learnCounter = 0
-	learnCounterCOUNT_NO_RULE             learnCounter = 1
-	learnCounterCOUNT_STEERED             learnCounter = 2
-	learnCounterCOUNT_STEERED_BY_DEFAULT  learnCounter = 3
-	learnCounterCOUNT_DIRECT              learnCounter = 4
-	learnCounterCOUNT_BLOCKED             learnCounter = 5
-	learnCounterCOUNT_NO_INTERFACE        learnCounter = 6
-	learnCounterCOUNT_CHAIN_DIRECT        learnCounter = 7
-	learnCounterCOUNT_KEPT                learnCounter = 8
-	learnCounterCOUNT_KEPT_OLD            learnCounter = 9
-	learnCounterCOUNT_REBIND_REFUSED      learnCounter = 10
-	learnCounterCOUNT_BIND_FAILED         learnCounter = 11
-	learnCounterCOUNT_LEFT_BOUND          learnCounter = 12
-	learnCounterCOUNT_LEFT_MARKED         learnCounter = 13
-	learnCounterCOUNT_LEFT_FOREIGN        learnCounter = 14
-	learnCounterCOUNT_LEFT_LOCAL          learnCounter = 15
-	learnCounterCOUNT_LEFT_OWN            learnCounter = 16
-	learnCounterCOUNT_QUESTIONS           learnCounter = 17
-	learnCounterCOUNT_QUESTION_REPEATED   learnCounter = 18
-	learnCounterCOUNT_QUESTION_BAD        learnCounter = 19
-	learnCounterCOUNT_QUESTION_FOREIGN    learnCounter = 20
-	learnCounterCOUNT_QUESTION_DISPLACED  learnCounter = 21
-	learnCounterCOUNT_ASKER_NO_MEMORY     learnCounter = 22
-	learnCounterCOUNT_ANSWERS             learnCounter = 23
-	learnCounterCOUNT_ANSWER_UNASKED      learnCounter = 24
-	learnCounterCOUNT_ANSWER_NOT_HOME     learnCounter = 25
-	learnCounterCOUNT_ANSWER_LATE         learnCounter = 26
-	learnCounterCOUNT_ANSWER_SEQUENCE     learnCounter = 27
-	learnCounterCOUNT_ANSWER_SHORT        learnCounter = 28
-	learnCounterCOUNT_ANSWER_BAD_HEADER   learnCounter = 29
-	learnCounterCOUNT_ANSWER_BAD_QUESTION learnCounter = 30
-	learnCounterCOUNT_ANSWER_RCODE        learnCounter = 31
-	learnCounterCOUNT_ANSWER_EMPTY        learnCounter = 32
-	learnCounterCOUNT_ANSWER_MALFORMED    learnCounter = 33
-	learnCounterCOUNT_ANSWER_CUT_BYTES    learnCounter = 34
-	learnCounterCOUNT_ANSWER_CUT_RECORDS  learnCounter = 35
-	learnCounterCOUNT_ANSWER_CUT_SEGMENT  learnCounter = 36
-	learnCounterCOUNT_ANSWER_CUT_MESSAGES learnCounter = 37
-	learnCounterCOUNT_RECORD_BAD          learnCounter = 38
-	learnCounterCOUNT_ADDRESS_REFUSED     learnCounter = 39
-	learnCounterCOUNT_LEARNT              learnCounter = 40
-	learnCounterCOUNT_LEARNT_NO_RULE      learnCounter = 41
-	learnCounterCOUNT_LEARNT_LOST         learnCounter = 42
-	learnCounterCOUNTERS                  learnCounter = 43
+	learnCounterCOUNT_UNKNOWN              learnCounter = 0
+	learnCounterCOUNT_NO_RULE              learnCounter = 1
+	learnCounterCOUNT_STEERED              learnCounter = 2
+	learnCounterCOUNT_STEERED_BY_DEFAULT   learnCounter = 3
+	learnCounterCOUNT_DIRECT               learnCounter = 4
+	learnCounterCOUNT_MARKED               learnCounter = 5
+	learnCounterCOUNT_BLOCKED              learnCounter = 6
+	learnCounterCOUNT_NO_INTERFACE         learnCounter = 7
+	learnCounterCOUNT_CHAIN_DIRECT         learnCounter = 8
+	learnCounterCOUNT_KEPT                 learnCounter = 9
+	learnCounterCOUNT_KEPT_OLD             learnCounter = 10
+	learnCounterCOUNT_REBIND_REFUSED       learnCounter = 11
+	learnCounterCOUNT_BIND_FAILED          learnCounter = 12
+	learnCounterCOUNT_LEFT_BOUND           learnCounter = 13
+	learnCounterCOUNT_LEFT_MARKED          learnCounter = 14
+	learnCounterCOUNT_LEFT_FOREIGN         learnCounter = 15
+	learnCounterCOUNT_LEFT_LOCAL           learnCounter = 16
+	learnCounterCOUNT_LEFT_OWN             learnCounter = 17
+	learnCounterCOUNT_SHARED_SOCKET        learnCounter = 18
+	learnCounterCOUNT_SEND_AGAIN           learnCounter = 19
+	learnCounterCOUNT_CONFLICT             learnCounter = 20
+	learnCounterCOUNT_QUESTIONS            learnCounter = 21
+	learnCounterCOUNT_QUESTION_REPEATED    learnCounter = 22
+	learnCounterCOUNT_QUESTION_BAD         learnCounter = 23
+	learnCounterCOUNT_QUESTION_FOREIGN     learnCounter = 24
+	learnCounterCOUNT_QUESTION_DISPLACED   learnCounter = 25
+	learnCounterCOUNT_ASKER_NO_MEMORY      learnCounter = 26
+	learnCounterCOUNT_ANSWERS              learnCounter = 27
+	learnCounterCOUNT_ANSWER_UNASKED       learnCounter = 28
+	learnCounterCOUNT_ANSWER_NOT_HOME      learnCounter = 29
+	learnCounterCOUNT_ANSWER_LATE          learnCounter = 30
+	learnCounterCOUNT_ANSWER_SEQUENCE      learnCounter = 31
+	learnCounterCOUNT_ANSWER_SHORT         learnCounter = 32
+	learnCounterCOUNT_ANSWER_BAD_HEADER    learnCounter = 33
+	learnCounterCOUNT_ANSWER_BAD_QUESTION  learnCounter = 34
+	learnCounterCOUNT_ANSWER_RCODE         learnCounter = 35
+	learnCounterCOUNT_ANSWER_EMPTY         learnCounter = 36
+	learnCounterCOUNT_ANSWER_MALFORMED     learnCounter = 37
+	learnCounterCOUNT_ANSWER_CUT_BYTES     learnCounter = 38
+	learnCounterCOUNT_ANSWER_CUT_RECORDS   learnCounter = 39
+	learnCounterCOUNT_ANSWER_CUT_SEGMENT   learnCounter = 40
+	learnCounterCOUNT_ANSWER_CUT_MESSAGES  learnCounter = 41
+	learnCounterCOUNT_ANSWER_CUT_ADDRESSES learnCounter = 42
+	learnCounterCOUNT_RECORD_BAD           learnCounter = 43
+	learnCounterCOUNT_ADDRESS_REFUSED      learnCounter = 44
+	learnCounterCOUNT_LEARNT               learnCounter = 45
+	learnCounterCOUNT_LEARNT_NO_RULE       learnCounter = 46
+	learnCounterCOUNT_NOT_KEPT             learnCounter = 47
+	learnCounterCOUNT_LEARNT_LOST          learnCounter = 48
+	learnCounterCOUNT_LIBC_ANSWERS         learnCounter = 49
+	learnCounterCOUNT_LIBC_FAILED          learnCounter = 50
+	learnCounterCOUNT_LIBC_NO_NAME         learnCounter = 51
+	learnCounterCOUNT_LIBC_BAD_NAME        learnCounter = 52
+	learnCounterCOUNT_LIBC_UNREADABLE      learnCounter = 53
+	learnCounterCOUNT_LIBC_OUTSIDE         learnCounter = 54
+	learnCounterCOUNT_LIBC_CUT             learnCounter = 55
+	learnCounterCOUNTERS                   learnCounter = 56
 )
 
 type learnHint struct {
@@ -113,7 +126,19 @@ type learnState struct {
 	Staged    uint64
 	Home      uint64
 	Key       [2]uint64
+	History   uint64
+	CgroupId  uint64
 	Cgroup    [256]uint8
+}
+
+type learnSteered struct {
+	_       structs.HostLayout
+	Ifindex uint32
+	Mark    uint32
+	Name    [16]uint8
+	Checked uint64
+	Flags   uint32
+	Pad     uint32
 }
 
 type learnTarget struct {
@@ -121,7 +146,8 @@ type learnTarget struct {
 	Kind   uint8
 	End    uint8
 	Length uint8
-	Pad    [5]uint8
+	Pad    uint8
+	Mark   uint32
 	Chain  [4][16]uint8
 }
 

@@ -25,6 +25,8 @@ var steerHooks = []hook{
 	{pin: "connect6", program: steerProgSteerConnect6, attach: ebpf.AttachCGroupInet6Connect},
 	{pin: "sendmsg4", program: steerProgSteerSendmsg4, attach: ebpf.AttachCGroupUDP4Sendmsg},
 	{pin: "sendmsg6", program: steerProgSteerSendmsg6, attach: ebpf.AttachCGroupUDP6Sendmsg},
+	{pin: "bind4", program: steerProgSteerBind4, attach: ebpf.AttachCGroupInet4Bind},
+	{pin: "bind6", program: steerProgSteerBind6, attach: ebpf.AttachCGroupInet6Bind},
 }
 
 var socketHooks = []hook{

@@ -45,7 +45,7 @@ func newParser(t *testing.T) *parser {
 	check(t, err)
 	t.Cleanup(objs.Close)
 	p := &parser{objects: objs, t: t, key: pattern.HashKey([]byte("0123456789abcdef")), offsets: scratchOffsets(t)}
-	st := learnState{Layout: layout, Enabled: 1, Active: 1 << 8}
+	st := learnState{Layout: layout, Enabled: 1, Active: 1 << 8, History: 1}
 	st.Key[0], st.Key[1] = binary.LittleEndian.Uint64(p.key[:8]), binary.LittleEndian.Uint64(p.key[8:])
 	check(t, objs.maps[learnMapStates].Put(uint32(0), &st))
 	for i := range uint32(learnCounterCOUNTERS) {

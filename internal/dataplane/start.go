@@ -141,6 +141,10 @@ func (s *System) initialise(o Observers, cgroup string) error {
 	if err != nil {
 		return err
 	}
+	cgroupID, err := cgroupID(cgroup)
+	if err != nil {
+		return err
+	}
 	var key [16]byte
 	if _, err := rand.Read(key[:]); err != nil {
 		return fmt.Errorf("make a key: %w", err)
@@ -150,6 +154,8 @@ func (s *System) initialise(o Observers, cgroup string) error {
 		Observers: o.bits(),
 		Active:    1 << 8, // generation 1: what no learnt name has is 0
 		Home:      home,
+		History:   1,
+		CgroupId:  cgroupID,
 		Key:       [2]uint64{binary.LittleEndian.Uint64(key[:]), binary.LittleEndian.Uint64(key[8:])},
 	}
 	copy(state.Cgroup[:], cgroup)

@@ -32,6 +32,8 @@ const (
 	steerMapTargets        = "targets"
 	steerMapUsersPlain     = "users_plain"
 	steerMapUsersRuled     = "users_ruled"
+	steerProgSteerBind4    = "steer_bind4"
+	steerProgSteerBind6    = "steer_bind6"
 	steerProgSteerConnect4 = "steer_connect4"
 	steerProgSteerConnect6 = "steer_connect6"
 	steerProgSteerSendmsg4 = "steer_sendmsg4"
@@ -80,6 +82,8 @@ type steerSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type steerProgramSpecs struct {
+	SteerBind4    *ebpf.ProgramSpec `ebpf:"steer_bind4"`
+	SteerBind6    *ebpf.ProgramSpec `ebpf:"steer_bind6"`
 	SteerConnect4 *ebpf.ProgramSpec `ebpf:"steer_connect4"`
 	SteerConnect6 *ebpf.ProgramSpec `ebpf:"steer_connect6"`
 	SteerSendmsg4 *ebpf.ProgramSpec `ebpf:"steer_sendmsg4"`
@@ -183,6 +187,8 @@ type steerVariables struct {
 //
 // It can be passed to loadSteerObjects or ebpf.CollectionSpec.LoadAndAssign.
 type steerPrograms struct {
+	SteerBind4    *ebpf.Program `ebpf:"steer_bind4"`
+	SteerBind6    *ebpf.Program `ebpf:"steer_bind6"`
 	SteerConnect4 *ebpf.Program `ebpf:"steer_connect4"`
 	SteerConnect6 *ebpf.Program `ebpf:"steer_connect6"`
 	SteerSendmsg4 *ebpf.Program `ebpf:"steer_sendmsg4"`
@@ -191,6 +197,8 @@ type steerPrograms struct {
 
 func (p *steerPrograms) Close() error {
 	return _SteerClose(
+		p.SteerBind4,
+		p.SteerBind6,
 		p.SteerConnect4,
 		p.SteerConnect6,
 		p.SteerSendmsg4,

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: (MIT OR GPL-2.0-only) */
+/*
+ * Unconnected datagrams. One socket may send anywhere and hear from anyone; bound to an interface it hears
+ * from there alone. So it is bound by the first datagram that has a rule, unless others may be answering it:
+ * then that datagram is refused, and the others' answers go on coming.
+ */
+#ifndef DR_DATAGRAM_H
+#define DR_DATAGRAM_H
+
+#include "binding.h"
+#include "verdict.h"
+
+#define RECHECK SECOND /* how long a binding is taken to be to where its name leads */
+
+/*
+ * The kernel has taken the output interface and the mark from the socket already, so that what we change counts
+ * from the next datagram on: this one must not leave. EINTR makes programs send it again at once; EAGAIN would
+ * have them wait for an edge that never comes.
+ */
+static __always_inline int send_again(enum counter why)
+{
+	count(why);
+	return refuse(COUNT_SEND_AGAIN, EINTR);
+}
+
+static __always_inline void note(struct steered *s, __u32 flag)
+{
+	if (!(s->flags & flag))
+		__sync_fetch_and_or(&s->flags, flag);
+}
+
+/* A datagram that no rule sends anywhere: it goes where its socket goes. */
+static __always_inline int send_elsewhere(struct bpf_sock_addr *ctx, struct state *st, struct bpf_sock *sk,
+					  enum counter why)
+{
+	struct steered *s = known_socket(sk);
+
+	if (!s) {
+		if (bpf_get_netns_cookie(ctx) != st->home)
+			return pass(why);
+		s = bpf_sk_storage_get(&steered_sockets, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+		if (!s)
+			return pass(why);
+	}
+	if (bound_by_us(sk, s))
+		return pass(COUNT_KEPT_OLD);
+	note(s, SENT_ELSEWHERE);
+	return unmark(ctx, sk, s) ? send_again(why) : pass(why);
+}
+
+/* Whether somebody may be answering this socket by an interface that it would not hear from any more. */
+static __always_inline bool is_shared(struct bpf_sock *sk, const struct steered *s)
+{
+	return sk->dst_port || (s && s->flags & (SENT_ELSEWHERE | HEARD_FIRST));
+}
+
+static __always_inline int end_of_chain(struct bpf_sock_addr *ctx, struct state *st, struct bpf_sock *sk,
+					struct target *t, struct steered *s)
+{
+	if (t->end != END_DIRECT)
+		return refuse(COUNT_NO_INTERFACE, ENODEV);
+	if (!bound_by_us(sk, s))
+		return send_elsewhere(ctx, st, sk, COUNT_CHAIN_DIRECT);
+	return unbind(ctx, sk, s) ? send_again(COUNT_CHAIN_DIRECT) : refuse(COUNT_REBIND_REFUSED, EPERM);
+}
+
+static __always_inline int bind_datagram(struct bpf_sock_addr *ctx, struct state *st, struct bpf_sock *sk,
+					 struct target *t, struct steered *s, bool by_default)
+{
+	__u64 now = bpf_ktime_get_boot_ns();
+	__u32 before = sk->bound_dev_if;
+
+	if (bound_by_us(sk, s) && same_name(s->name, t->chain[0]) && now - s->checked < RECHECK)
+		return pass(COUNT_KEPT);
+	if (!before && is_shared(sk, s))
+		return refuse(COUNT_SHARED_SOCKET, EHOSTUNREACH);
+	for (int i = 0; i < MAX_CHAIN; i++) {
+		const __u8 *name = t->chain[i];
+		int error;
+
+		if (i >= t->length)
+			break;
+		error = bind_to(ctx, name);
+		if (!error) {
+			remember_binding(sk, name);
+			if (sk->bound_dev_if == before)
+				return pass(COUNT_KEPT);
+			return send_again(by_default ? COUNT_STEERED_BY_DEFAULT : COUNT_STEERED);
+		}
+		if (error == -ENODEV)
+			continue;
+		if (error != -EPERM || !bound_by_us(sk, s))
+			return refuse(COUNT_BIND_FAILED, EHOSTUNREACH);
+		if (!same_name(s->name, name))
+			return refuse(COUNT_REBIND_REFUSED, EPERM);
+		s->checked = now;
+		return pass(COUNT_KEPT);
+	}
+	return end_of_chain(ctx, st, sk, t, s);
+}
+
+static __always_inline int apply_to_datagram(struct bpf_sock_addr *ctx, struct state *st, struct bpf_sock *sk,
+					     __u32 target, struct steered *s, bool by_default)
+{
+	struct target *t = bpf_map_lookup_elem(&targets, &target);
+
+	if (!t)
+		return PASS;
+	switch (t->kind) {
+	case TARGET_BLOCK:
+		return refuse(COUNT_BLOCKED, EHOSTUNREACH);
+	case TARGET_DIRECT:
+		return send_elsewhere(ctx, st, sk, COUNT_DIRECT);
+	case TARGET_MARK:
+		if (sk->mark == t->mark)
+			return pass(COUNT_MARKED);
+		if (!unbind(ctx, sk, s))
+			return refuse(COUNT_REBIND_REFUSED, EPERM);
+		if (set_mark(ctx, sk, t->mark))
+			return refuse(COUNT_BIND_FAILED, EHOSTUNREACH);
+		return send_again(COUNT_MARKED);
+	}
+	/* An interface is due: with a mark of ours it would be the wrong table's. */
+	if (unmark(ctx, sk, s) && bound_by_us(sk, s))
+		return send_again(COUNT_STEERED);
+	return bind_datagram(ctx, st, sk, t, s, by_default);
+}
+
+static __always_inline int steer_datagram(struct bpf_sock_addr *ctx, struct state *st, const struct addr *to)
+{
+	struct bpf_sock *sk = ctx->sk;
+	struct steered *s;
+	struct opinion o;
+	__u32 target;
+
+	if (!sk)
+		return PASS;
+	if (addr_is_local(to))
+		return send_elsewhere(ctx, st, sk, COUNT_LEFT_LOCAL);
+	target = verdict_for(st, to, &o);
+	if (!target)
+		return send_elsewhere(ctx, st, sk, o.live ? COUNT_NO_RULE : COUNT_UNKNOWN);
+	if (bpf_get_netns_cookie(ctx) != st->home)
+		return pass(COUNT_LEFT_FOREIGN);
+	if (addr_is_own(to))
+		return send_elsewhere(ctx, st, sk, COUNT_LEFT_OWN);
+	s = known_socket(sk);
+	if (sk->mark && !marked_by_us(sk, s))
+		return pass(COUNT_LEFT_MARKED);
+	if (sk->bound_dev_if && !bound_by_us(sk, s))
+		return pass(COUNT_LEFT_BOUND);
+	return apply_to_datagram(ctx, st, sk, target, s, !o.target);
+}
+
+/* A program that chooses its port may be known to others by it: see heard_first. */
+static __always_inline void note_port(struct bpf_sock_addr *ctx, struct state *st)
+{
+	struct steered *s;
+
+	if (!ctx->sk || bpf_get_netns_cookie(ctx) != st->home)
+		return;
+	s = bpf_sk_storage_get(&steered_sockets, ctx->sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	if (s)
+		note(s, CHOSE_PORT);
+}
+
+#endif

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: (MIT OR GPL-2.0-only) */
+/* What the rules say of a destination, and the ways in which a hook can end. */
+#ifndef DR_VERDICT_H
+#define DR_VERDICT_H
+
+#include "evidence.h"
+
+#define EPERM 1
+#define EINTR 4
+#define ENODEV 19
+#define EHOSTUNREACH 113
+
+#define PASS 1
+#define REFUSE 0
+
+/* The helper as it is in truth: from 7.x on the verifier wants to see a negative number of 64 bits. */
+static long (*const set_retval)(__s64 error) = (void *)BPF_FUNC_set_retval;
+
+static __always_inline int refuse(enum counter why, __s64 error)
+{
+	count(why);
+	set_retval(-error);
+	return REFUSE;
+}
+
+static __always_inline int pass(enum counter why)
+{
+	count(why);
+	return PASS;
+}
+
+/*
+ * What the rule set in force says of an address: a target number, 0 for none. A rule set that is replaced
+ * meanwhile may be gone under our feet: then once more.
+ */
+static __always_inline __u32 verdict_for(struct state *st, const struct addr *to, struct opinion *o)
+{
+	struct ruleset *set;
+	__u64 active;
+	__u32 slot;
+
+	for (int i = 0; i < 2; i++) {
+		active = *(volatile __u64 *)&st->active;
+		slot = slot_of(active);
+		__builtin_memset(o, 0, sizeof(*o));
+		if (hinted(to, st->key))
+			judge(to, active, o);
+		set = bpf_map_lookup_elem(&rulesets, &slot);
+		if (active == *(volatile __u64 *)&st->active)
+			break;
+	}
+	if (o->mixed)
+		count(COUNT_CONFLICT);
+	if (o->target)
+		return o->target;
+	return set && !addr_is_private(to) ? set->default_target : 0;
+}
+
+#endif
