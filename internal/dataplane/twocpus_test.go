@@ -211,8 +211,9 @@ func TestTwoCPUsOneAddress(t *testing.T) {
 		}
 		return nil
 	})
-	// A CPU may be taken from us by the machine's host while it writes.
-	p.checkCounts(uint64(answers[0]+answers[1]), repetitions, 3)
+	// A CPU may be taken from us while it writes, by another process or the machine's host: one write in ten thousand.
+	total := uint64(answers[0] + answers[1])
+	p.checkCounts(total, repetitions, total*repetitions/10_000)
 	set, err := p.lookup(shared)
 	check(t, err)
 	if err := p.whole(set); err != nil {
