@@ -22,7 +22,7 @@ type decisionRow struct {
 	Target    string          `json:"target"`
 	Interface string          `json:"interface"` // the first of the chain that exists now, or empty
 	Ifindex   int             `json:"ifindex"`   // its index, or 0
-	Verdict   string          `json:"verdict"`   // steered, direct, blocked, no_interface
+	Verdict   string          `json:"verdict"`   // steered, direct, blocked, marked, no_interface
 }
 
 func (a *app) decision() *cobra.Command {
@@ -30,7 +30,7 @@ func (a *app) decision() *cobra.Command {
 		Use:   "decision",
 		Short: "List what is decided for addresses whose name has a rule: address, interface index",
 		Long: `Lists, for each address learnt under a name with a rule, what a connection to it gets now: the address, the
-index of the interface (0 if it is not bound to any), the verdict (steered, direct, blocked, or no_interface:
+index of the interface (0 if it is not bound to any), the verdict (steered, direct, blocked, marked, or no_interface:
 refused while none of the target's interfaces exists), whom it counts for, the name and the rule. Without a
 terminal: separated by tabs, no heading.`,
 		Args: noArgs,
@@ -68,6 +68,8 @@ func decide(d dataplane.Decision) decisionRow {
 	switch t := d.Rule.Target; {
 	case t.Kind == ruleset.Block:
 		row.Verdict = "blocked"
+	case t.Kind == ruleset.Mark:
+		row.Verdict = "marked"
 	case t.Kind == ruleset.Direct || t.End == ruleset.EndDirect:
 		row.Verdict = "direct"
 	default:

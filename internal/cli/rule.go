@@ -60,7 +60,8 @@ Targets:
     wg0,wwan0        the first that exists; connections fail while none does (wg0,block says the same)
     wg0,direct       the same, but while none exists connections are left alone
     direct           leave connections alone
-    block            refuse connections`,
+    block            refuse connections
+    mark:0x23        set the socket's mark, for "ip rule ... fwmark 0x23" of your own`,
 		Example:           "  domain-route rule add example.com wg0\n  domain-route rule add default wwan0",
 		Args:              args(2, 2),
 		ValidArgsFunction: completeRuleAdd,
@@ -214,7 +215,7 @@ func completeRuleAdd(cmd *cobra.Command, given []string, start string) ([]string
 	if len(given) == 0 {
 		return completePatterns(cmd, given, start)
 	}
-	words := []string{"direct", "block"}
+	words := []string{"direct", "block", "mark:"}
 	if devices, err := netdev.List(); err == nil && len(given) == 1 {
 		for _, d := range devices {
 			words = append(words, d.Name)

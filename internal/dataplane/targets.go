@@ -110,7 +110,7 @@ func (s *System) targets() (map[uint32]ruleset.Target, error) {
 }
 
 func rawTarget(t ruleset.Target) learnTarget {
-	raw := learnTarget{Kind: uint8(t.Kind), End: uint8(t.End), Length: uint8(len(t.Chain()))}
+	raw := learnTarget{Kind: uint8(t.Kind), End: uint8(t.End), Length: uint8(len(t.Chain())), Mark: t.Mark}
 	for i, name := range t.Chain() {
 		copy(raw.Chain[i][:], name)
 	}
@@ -118,7 +118,7 @@ func rawTarget(t ruleset.Target) learnTarget {
 }
 
 func target(raw learnTarget) ruleset.Target {
-	t := ruleset.Target{Kind: ruleset.TargetKind(raw.Kind), End: ruleset.End(raw.End)}
+	t := ruleset.Target{Kind: ruleset.TargetKind(raw.Kind), End: ruleset.End(raw.End), Mark: raw.Mark}
 	for i := range min(int(raw.Length), len(raw.Chain)) {
 		t.Interfaces[i] = unix.ByteSliceToString(raw.Chain[i][:])
 	}

@@ -4,7 +4,9 @@
 package ruleset
 
 import (
+	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -27,6 +29,7 @@ const (
 	Interface TargetKind = iota + 1 // leave by the first interface of a chain that exists
 	Direct                          // leave the socket alone
 	Block                           // refuse the connection
+	Mark                            // set the socket's mark, for the user's own routing rules
 )
 
 // MaxChain is how many interfaces a chain can name.
@@ -36,11 +39,13 @@ const MaxChain = 4
 const maxInterface = 15
 
 // Target is where a rule sends sockets. Targets are comparable. Interfaces is used
-// by the kind Interface only: filled from the front, unused entries "".
+// by the kind Interface only: filled from the front, unused entries "". Mark is used
+// by the kind Mark only, and not 0: that is what unmarked sockets have.
 type Target struct {
 	Kind       TargetKind
 	Interfaces [MaxChain]string
 	End        End
+	Mark       uint32
 }
 
 // TargetError tells why a text is no target.
@@ -55,11 +60,12 @@ func (e *TargetError) Error() string { return fmt.Sprintf("target %.80q: %s", e.
 const (
 	wordDirect = "direct"
 	wordBlock  = "block"
+	wordMark   = "mark:"
 )
 
-// ParseTarget reads "direct", "block", an interface name, or up to MaxChain of them
-// joined by commas, with "direct" or "block" at the end or not. Errors are
-// *TargetError.
+// ParseTarget reads "direct", "block", "mark:N" with N in decimal or as 0x..., an
+// interface name, or up to MaxChain of them joined by commas, with "direct" or
+// "block" at the end or not. Errors are *TargetError.
 func ParseTarget(s string) (Target, error) {
 	t, reason := parseTarget(s)
 	if reason != "" {
@@ -76,8 +82,8 @@ func parseTarget(s string) (Target, string) {
 		return Target{Kind: Direct}, ""
 	case s == wordBlock:
 		return Target{Kind: Block}, ""
-	case strings.HasPrefix(s, "mark:"):
-		return Target{}, "marks are not supported yet"
+	case strings.HasPrefix(s, wordMark):
+		return parseMark(strings.TrimPrefix(s, wordMark))
 	}
 	t := Target{Kind: Interface}
 	n := 0
@@ -99,6 +105,27 @@ func parseTarget(s string) (Target, string) {
 		n++
 	}
 	return t, ""
+}
+
+// parseMark reads a mark's number: without a sign, underscores or leading zeros,
+// which one would read as octal and another as decimal.
+func parseMark(number string) (Target, string) {
+	digits, base := number, 10
+	if hex, ok := strings.CutPrefix(number, "0x"); ok {
+		digits, base = hex, 16
+	} else if len(number) > 1 && number[0] == '0' {
+		return Target{}, "the mark has a leading zero; write it in decimal, or in hexadecimal as 0x23"
+	}
+	n, err := strconv.ParseUint(digits, base, 32)
+	switch {
+	case errors.Is(err, strconv.ErrRange):
+		return Target{}, "the mark does not fit into 32 bits"
+	case err != nil:
+		return Target{}, "a mark is a number, as in mark:0x23 or mark:35"
+	case n == 0:
+		return Target{}, "mark 0 is what sockets have that are not marked"
+	}
+	return Target{Kind: Mark, Mark: uint32(n)}, ""
 }
 
 // addInterface puts name behind the n interfaces t has.
@@ -186,6 +213,8 @@ func (t Target) String() string {
 		return wordDirect
 	case Block:
 		return wordBlock
+	case Mark:
+		return fmt.Sprintf("%s0x%x", wordMark, t.Mark)
 	case Interface:
 		words := t.Chain()
 		if t.End == EndDirect {

@@ -32,6 +32,10 @@ func TestParseTarget(t *testing.T) {
 		{"...", chain(EndBlock, "..."), "..."},
 		{"directx", chain(EndBlock, "directx"), "directx"},
 		{"wg#0", chain(EndBlock, "wg#0"), "wg#0"},
+		{"mark:0x23", Target{Kind: Mark, Mark: 35}, "mark:0x23"},
+		{"mark:35", Target{Kind: Mark, Mark: 35}, "mark:0x23"},
+		{"mark:0xffffffff", Target{Kind: Mark, Mark: 1<<32 - 1}, "mark:0xffffffff"},
+		{"mark:0x00AB", Target{Kind: Mark, Mark: 0xab}, "mark:0xab"},
 	}
 	for _, tt := range tests {
 		got, err := ParseTarget(tt.in)
@@ -62,7 +66,16 @@ func TestParseTargetErrors(t *testing.T) {
 		{"direct,block", "can only end a chain"},
 		{"wg0,direct,block", "can only end a chain"},
 		{"wg0,block,wg1", "can only end a chain"},
-		{"mark:0x23", "not supported yet"},
+		{"mark:", "is a number"},
+		{"mark:0", "mark 0"},
+		{"mark:0x", "is a number"},
+		{"mark:0x0", "mark 0"},
+		{"mark:-1", "is a number"},
+		{"mark:1_0", "is a number"},
+		{"mark:010", "leading zero"},
+		{"mark:4294967296", "32 bits"},
+		{"mark:1,wg0", "is a number"},
+		{"MARK:1", "has a ':'"},
 		{"wg0,mark:1", "has a ':'"},
 		{".", "no interface name"},
 		{"lo", "nowhere but here"},

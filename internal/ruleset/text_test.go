@@ -77,7 +77,7 @@ func TestTextProperty(t *testing.T) {
 func FuzzUnmarshalText(f *testing.F) {
 	for _, s := range []string{
 		"", "\n\n", "#", "a.b wg0\n", "a.b wg0,direct # x\r\n*.a.b block\n=a.b direct\ndefault wg0",
-		"a.b mark:1", "a.b 3", "a\\000.b w#,x", "default. wg0", "a.b wg0\na.b wg1", "a.b à", "192.0.2.0/24 wg0",
+		"a.b mark:0", "a.b 3", "a\\000.b w#,x", "default. wg0", "a.b wg0\na.b wg1", "a.b à", "192.0.2.0/24 wg0",
 	} {
 		f.Add([]byte(s))
 	}
