@@ -48,6 +48,20 @@ static __always_inline int send_elsewhere(struct bpf_sock_addr *ctx, struct stat
 	return unmark(ctx, sk, s) ? send_again(why) : pass(why);
 }
 
+/*
+ * To whom the socket is connected: connect has decided. Sent to explicitly, or by IPv6 sockets that are connected to an
+ * IPv4 address, whose every datagram comes here.
+ */
+static __always_inline bool is_own_peer(struct bpf_sock_addr *ctx, struct bpf_sock *sk, const struct addr *to)
+{
+	if (!sk->dst_port || sk->dst_port != (__u16)ctx->user_port)
+		return false;
+	if (addr_is_v4(to))
+		return sk->dst_ip4 == to->w[3];
+	return sk->dst_ip6[0] == to->w[0] && sk->dst_ip6[1] == to->w[1] && sk->dst_ip6[2] == to->w[2] &&
+	       sk->dst_ip6[3] == to->w[3];
+}
+
 /* Whether somebody may be answering this socket by an interface that it would not hear from any more. */
 static __always_inline bool is_shared(struct bpf_sock *sk, const struct steered *s)
 {
@@ -133,7 +147,7 @@ static __always_inline int steer_datagram(struct bpf_sock_addr *ctx, struct stat
 	struct opinion o;
 	__u32 target;
 
-	if (!sk)
+	if (!sk || is_own_peer(ctx, sk, to))
 		return PASS;
 	if (addr_is_local(to))
 		return send_elsewhere(ctx, st, sk, COUNT_LEFT_LOCAL);
