@@ -52,14 +52,15 @@ type Agent struct {
 
 // request and response are the lines that parent and agent exchange.
 type request struct {
-	Op      string         `json:"op"`
-	Socket  int            `json:"socket,omitempty"`
-	Kind    string         `json:"kind,omitempty"`
-	Addr    netip.AddrPort `json:"addr"`
-	Data    []byte         `json:"data,omitempty"`
-	Device  string         `json:"device,omitempty"`
-	Number  int            `json:"number,omitempty"`
-	Timeout time.Duration  `json:"timeout,omitempty"`
+	Op      string           `json:"op"`
+	Socket  int              `json:"socket,omitempty"`
+	Kind    string           `json:"kind,omitempty"`
+	Addr    netip.AddrPort   `json:"addr"`
+	Addrs   []netip.AddrPort `json:"addrs,omitempty"`
+	Data    []byte           `json:"data,omitempty"`
+	Device  string           `json:"device,omitempty"`
+	Number  int              `json:"number,omitempty"`
+	Timeout time.Duration    `json:"timeout,omitempty"`
 }
 
 type response struct {

@@ -100,7 +100,7 @@ func (s *rawSocket) do(r request) (resp response, err error) {
 	case "recv":
 		resp.Data, resp.Addr, err = s.recv(r.Timeout)
 	default:
-		err = fmt.Errorf("unknown operation %q", r.Op)
+		return s.doDatagram(r)
 	}
 	return resp, err
 }
