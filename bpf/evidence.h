@@ -27,7 +27,8 @@ struct opinion {
 
 static __always_inline struct name *name_of(__u64 hash)
 {
-	return bpf_map_lookup_elem(&names_ruled, &hash) ?: bpf_map_lookup_elem(&names_plain, &hash);
+	return bpf_map_lookup_elem(&names_ruled, &hash) ?:
+		       bpf_map_lookup_elem(&names_plain, &hash) ?: bpf_map_lookup_elem(&crowd_names, &hash);
 }
 
 /*
@@ -129,7 +130,7 @@ __noinline int consult(struct learnt_set *set, __u64 active, __u64 now, struct o
  * The first level with a live name decides: this process, this user, the host.
  * System users are the host: they have no user level of their own.
  */
-static __always_inline void judge(const struct addr *a, __u64 active, struct opinion *o)
+static __always_inline void judge(const struct addr *a, __u64 active, bool crowded, struct opinion *o)
 {
 	struct scope scope = {};
 	__u64 now = bpf_ktime_get_boot_ns();
@@ -138,11 +139,15 @@ static __always_inline void judge(const struct addr *a, __u64 active, struct opi
 	scope.pid = bpf_get_current_pid_tgid() >> 32;
 	scope.uid = bpf_get_current_uid_gid();
 	CONSULT_LEVEL(users, &scope, active, now, o);
+	if (crowded)
+		CONSULT_LEVEL(crowd, &scope, active, now, o);
 	if (o->live)
 		return;
 	scope.pid = 0;
 	if (scope.uid >= HOST_UIDS) {
 		CONSULT_LEVEL(users, &scope, active, now, o);
+		if (crowded)
+			CONSULT_LEVEL(crowd, &scope, active, now, o);
 		if (o->live)
 			return;
 	}
@@ -210,37 +215,54 @@ static __always_inline void write_unlock(struct learnt_set *set, __u64 held)
 	__sync_val_compare_and_swap(&set->sequence, held, held + 1);
 }
 
-/* Enters a name into a set that others read and write at the same time. */
+/* Takes a set's lock for those who cannot afford it inline; as write_lock. */
+__noinline __u64 lock_set(struct learnt_set *set)
+{
+	return set ? write_lock(set) : 0;
+}
+
+/* Enters a name into a set whose lock is held. */
 __noinline int enter(struct learnt_set *set, const struct learnt *l)
 {
-	__u64 held;
-
 	if (!set || !l)
 		return -1;
-	held = write_lock(set);
-	if (!held) {
-		count(COUNT_LEARNT_LOST);
-		return -1;
-	}
 	set->names[place_for(set, l) & (MAX_NAMES - 1)] = *l;
-	write_unlock(set, held);
 	return 0;
 }
 
-/* `fresh` is a set with this one name. Not there: inserted, unless another CPU does so in the same moment. */
-#define REMEMBER(map, scope, l, fresh)                                             \
-	do {                                                                       \
-		struct learnt_set *set_ = bpf_map_lookup_elem(&map, scope);        \
-                                                                                   \
-		if (!set_) {                                                       \
-			if (!bpf_map_update_elem(&map, scope, fresh, BPF_NOEXIST)) \
-				break;                                             \
-			set_ = bpf_map_lookup_elem(&map, scope);                   \
-		}                                                                  \
-		if (!set_)                                                         \
-			count(COUNT_LEARNT_LOST);                                  \
-		else                                                               \
-			enter(set_, l);                                            \
+/*
+ * `fresh` is a set with this one name. Not there: inserted, unless another CPU does so in the same moment. A set
+ * that left the map before it was locked (evicted, or forgotten: see chores.h) may be another address's by now,
+ * or nobody's: what is asked with the lock held tells, and the second try makes a new one.
+ */
+#define REMEMBERED(map, scope, l, fresh)                                               \
+	({                                                                             \
+		struct learnt_set *set_ = bpf_map_lookup_elem(&map, scope);            \
+		__u64 held_ = 0;                                                       \
+		bool done_ = false;                                                    \
+                                                                                       \
+		if (!set_) {                                                           \
+			done_ = !bpf_map_update_elem(&map, scope, fresh, BPF_NOEXIST); \
+			if (!done_)                                                    \
+				set_ = bpf_map_lookup_elem(&map, scope);               \
+		}                                                                      \
+		if (!done_ && set_)                                                    \
+			held_ = lock_set(set_);                                        \
+		if (held_) {                                                           \
+			done_ = bpf_map_lookup_elem(&map, scope) == set_;              \
+			if (done_)                                                     \
+				enter(set_, l);                                        \
+			write_unlock(set_, held_);                                     \
+		}                                                                      \
+		done_;                                                                 \
+	})
+
+#define REMEMBER(map, scope, l, fresh)                 \
+	do {                                           \
+		if (REMEMBERED(map, scope, l, fresh))  \
+			break;                         \
+		if (!REMEMBERED(map, scope, l, fresh)) \
+			count(COUNT_LEARNT_LOST);      \
 	} while (0)
 
 #endif

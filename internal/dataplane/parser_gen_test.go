@@ -103,7 +103,7 @@ func addressOf(rr dns.RR) (netip.Addr, bool) {
 	}
 	a, ok := netip.AddrFromSlice(b)
 	a = a.Unmap()
-	return a, ok && rr.Header().Class == dns.ClassINET && !isLocal(a)
+	return a, ok && rr.Header().Class == dns.ClassINET && !localAddr(a)
 }
 
 // name makes a name with its final dot: mostly short, sometimes as long or of as many labels as may be.

@@ -160,14 +160,14 @@ func (w *walkModel) address(data []byte, size int) {
 	switch a = a.Unmap(); {
 	case len(data) != size:
 		w.o.moved[learnCounterCOUNT_RECORD_BAD]++
-	case isLocal(a):
+	case localAddr(a):
 		w.o.moved[learnCounterCOUNT_ADDRESS_REFUSED]++
 	default:
 		w.o.addrs = append(w.o.addrs, a)
 	}
 }
 
-func isLocal(a netip.Addr) bool {
+func localAddr(a netip.Addr) bool {
 	return a.IsLoopback() || a.IsUnspecified() || a.IsLinkLocalUnicast() || a.IsMulticast() ||
 		a.Is4() && (a.As4()[0] == 0 || a == netip.AddrFrom4([4]byte{255, 255, 255, 255}))
 }

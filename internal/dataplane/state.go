@@ -28,6 +28,7 @@ type System struct {
 
 	page    []byte                  // the map of states, in memory
 	inForce map[ruleset.Target]bool // the targets of the rule set in force, once Rules has read it
+	chores  *objects                // programs that commands run themselves, once one did
 }
 
 // Open takes the lock and opens what is started, mends what a killed command left, and refreshes the host's own
@@ -193,6 +194,9 @@ func otherLayout(found uint32) error {
 }
 
 func (s *System) closeMaps() {
+	if s.chores != nil {
+		s.chores.Close()
+	}
 	if s.page != nil {
 		_ = unix.Munmap(s.page)
 	}
