@@ -34,6 +34,7 @@ struct state {
 	__u64 home;      /* cookie of the network namespace start ran in */
 	__u64 key[2];    /* SipHash key of all names, secret, made by the first start */
 	__u64 history;   /* 0: names without a rule are not kept */
+	__u64 crowded;   /* not 0: some user learnt more than a share, look into the crowd's maps too */
 	__u64 cgroup_id; /* of the cgroup that the programs are attached to */
 	__u8 cgroup[CGROUP_PATH];
 };
@@ -86,6 +87,13 @@ struct learnt {
 struct learnt_set {
 	__u64 sequence; /* odd while it is being written */
 	struct learnt names[MAX_NAMES];
+};
+
+/* What one user, or a range of 2^16 user ids, has entered into the maps that all users share. */
+struct share {
+	__u64 epoch; /* in which it was counted: hours of boot time */
+	__u32 ruled, plain, names;
+	__u32 pad;
 };
 
 struct name {

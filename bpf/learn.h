@@ -21,13 +21,13 @@ static long learn_address(__u32 i, struct pupil *p)
 
 	__builtin_memcpy(scope.addr, a->b, 16);
 	if (p->pid)
-		learn_for(&s->lesson, &scope, false);
+		learn_for(&s->lesson, &scope);
 	scope.pid = 0;
 	if (p->uid < HOST_UIDS) {
 		scope.uid = 0;
-		learn_for(&s->lesson, &scope, true);
+		learn_for_host(&s->lesson, &scope);
 	} else {
-		learn_for(&s->lesson, &scope, false);
+		learn_for(&s->lesson, &scope);
 	}
 	hint_at(&s->lesson, a, p->st);
 	return 0;
@@ -40,7 +40,7 @@ static __noinline int teach(struct scratch *s, struct state *st, __u32 pid, __u3
 
 	if (prepare_lesson(&s->lesson, &s->name, &s->match, st, s->ttl))
 		return -1;
-	keep_name(&s->name, &s->lesson.learnt);
+	keep_name(&s->name, &s->lesson.learnt, uid);
 	bpf_loop(s->found, learn_address, &p, 0);
 	count_n(s->match.rule ? COUNT_LEARNT : COUNT_LEARNT_NO_RULE, s->found);
 	return 0;

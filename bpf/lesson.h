@@ -3,6 +3,7 @@
 #ifndef DR_LESSON_H
 #define DR_LESSON_H
 
+#include "crowd.h"
 #include "evidence.h"
 
 struct lesson {
@@ -40,33 +41,52 @@ static __always_inline int prepare_lesson(struct lesson *l, const struct name *n
 	return 0;
 }
 
-/* The name's text, to match it again and to show it. */
-static __always_inline void keep_name(const struct name *name, const struct learnt *l)
+#define KEEP(map, hash, name)                                           \
+	do {                                                            \
+		if (!bpf_map_lookup_elem(&map, hash))                   \
+			bpf_map_update_elem(&map, hash, name, BPF_ANY); \
+	} while (0)
+
+/* The name's text, to match it again and to show it; `uid` is who is charged for it. */
+static __always_inline void keep_name(const struct name *name, const struct learnt *l, __u32 uid)
 {
 	__u64 hash = l->name;
 
-	if (l->rule) {
-		if (!bpf_map_lookup_elem(&names_ruled, &hash))
-			bpf_map_update_elem(&names_ruled, &hash, name, BPF_ANY);
-	} else {
-		if (!bpf_map_lookup_elem(&names_plain, &hash))
-			bpf_map_update_elem(&names_plain, &hash, name, BPF_ANY);
-	}
+	if (!l->rule)
+		KEEP(names_plain, &hash, name);
+	else if (bpf_map_lookup_elem(&names_ruled, &hash))
+		return;
+	else if (uid < HOST_UIDS || CHARGE(uid, names, SHARE_NAMES))
+		bpf_map_update_elem(&names_ruled, &hash, name, BPF_ANY);
+	else
+		KEEP(crowd_names, &hash, name);
 }
 
-/* Enters the name for one address and one process or user (`host` false), or for the host. */
-static __always_inline void learn_for(struct lesson *l, struct scope *scope, bool host)
+static __always_inline void learn_for_host(struct lesson *l, struct scope *scope)
+{
+	if (l->learnt.rule)
+		REMEMBER(host_ruled, scope, &l->learnt, &l->fresh);
+	else
+		REMEMBER(host_plain, scope, &l->learnt, &l->fresh);
+}
+
+/* Enters the name for one address and one process or user. */
+static __always_inline void learn_for(struct lesson *l, struct scope *scope)
 {
 	if (l->learnt.rule) {
-		if (host)
-			REMEMBER(host_ruled, scope, &l->learnt, &l->fresh);
-		else
+		if (bpf_map_lookup_elem(&users_ruled, scope) || CHARGE(scope->uid, ruled, SHARE_ENTRIES)) {
 			REMEMBER(users_ruled, scope, &l->learnt, &l->fresh);
+		} else {
+			join_crowd();
+			REMEMBER(crowd_ruled, scope, &l->learnt, &l->fresh);
+		}
 	} else {
-		if (host)
-			REMEMBER(host_plain, scope, &l->learnt, &l->fresh);
-		else
+		if (bpf_map_lookup_elem(&users_plain, scope) || CHARGE(scope->uid, plain, SHARE_ENTRIES)) {
 			REMEMBER(users_plain, scope, &l->learnt, &l->fresh);
+		} else {
+			join_crowd();
+			REMEMBER(crowd_plain, scope, &l->learnt, &l->fresh);
+		}
 	}
 }
 

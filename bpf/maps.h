@@ -59,16 +59,25 @@ struct {
 /*
  * Names learnt for addresses. With a rule and without are kept apart, so that no flood of names without can
  * evict one with; so are the host's level and the others', so that no user can evict the host's.
- * 4,096 addresses by processes and users and 2,048 by the host are wanted: LRU maps get four times that.
+ * 3,072 addresses by processes and users and 2,048 by the host are wanted: LRU maps get four times that.
  */
-MAP(BPF_MAP_TYPE_LRU_HASH, users_ruled, struct scope, struct learnt_set, 16384);
-MAP(BPF_MAP_TYPE_LRU_HASH, users_plain, struct scope, struct learnt_set, 16384);
+MAP(BPF_MAP_TYPE_LRU_HASH, users_ruled, struct scope, struct learnt_set, 12288);
+MAP(BPF_MAP_TYPE_LRU_HASH, users_plain, struct scope, struct learnt_set, 12288);
 MAP(BPF_MAP_TYPE_LRU_HASH, host_ruled, struct scope, struct learnt_set, 8192);
 MAP(BPF_MAP_TYPE_LRU_HASH, host_plain, struct scope, struct learnt_set, 8192);
 
+/*
+ * Where those learn who have learnt more than a share of the maps that all users share: the crowd evicts each
+ * other's, and nobody else's. shares has an entry for each user, or range of users, that learns at all.
+ */
+MAP(BPF_MAP_TYPE_LRU_HASH, crowd_ruled, struct scope, struct learnt_set, 4096);
+MAP(BPF_MAP_TYPE_LRU_HASH, crowd_plain, struct scope, struct learnt_set, 4096);
+MAP(BPF_MAP_TYPE_LRU_HASH, crowd_names, __u64, struct name, 2048);
+MAP(BPF_MAP_TYPE_LRU_HASH, shares, __u32, struct share, 2048);
+
 /* The names themselves, by hash: to match again after a rule change, and to show. */
 MAP(BPF_MAP_TYPE_LRU_HASH, names_ruled, __u64, struct name, 8192);
-MAP(BPF_MAP_TYPE_LRU_HASH, names_plain, __u64, struct name, 12288);
+MAP(BPF_MAP_TYPE_LRU_HASH, names_plain, __u64, struct name, 10240);
 
 /* Filled by every command that runs. */
 MAP(BPF_MAP_TYPE_HASH, own, __u8[16], __u8, MAX_OWN);

@@ -44,7 +44,7 @@ static __always_inline __u32 verdict_for(struct state *st, const struct addr *to
 		slot = slot_of(active);
 		__builtin_memset(o, 0, sizeof(*o));
 		if (hinted(to, st->key))
-			judge(to, active, o);
+			judge(to, active, *(volatile __u64 *)&st->crowded, o);
 		set = bpf_map_lookup_elem(&rulesets, &slot);
 		if (active == *(volatile __u64 *)&st->active)
 			break;

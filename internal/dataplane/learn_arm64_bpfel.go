@@ -127,6 +127,7 @@ type learnState struct {
 	Home      uint64
 	Key       [2]uint64
 	History   uint64
+	Crowded   uint64
 	CgroupId  uint64
 	Cgroup    [256]uint8
 }
@@ -157,6 +158,9 @@ type learnTarget struct {
 const (
 	learnMapAskers         = "askers"
 	learnMapCounters       = "counters"
+	learnMapCrowdNames     = "crowd_names"
+	learnMapCrowdPlain     = "crowd_plain"
+	learnMapCrowdRuled     = "crowd_ruled"
 	learnMapHints          = "hints"
 	learnMapHostPlain      = "host_plain"
 	learnMapHostRuled      = "host_ruled"
@@ -167,6 +171,7 @@ const (
 	learnMapRules          = "rules"
 	learnMapRulesets       = "rulesets"
 	learnMapScratches      = "scratches"
+	learnMapShares         = "shares"
 	learnMapStates         = "states"
 	learnMapSteeredSockets = "steered_sockets"
 	learnMapTargets        = "targets"
@@ -236,6 +241,9 @@ type learnProgramSpecs struct {
 type learnMapSpecs struct {
 	Askers         *ebpf.MapSpec `ebpf:"askers"`
 	Counters       *ebpf.MapSpec `ebpf:"counters"`
+	CrowdNames     *ebpf.MapSpec `ebpf:"crowd_names"`
+	CrowdPlain     *ebpf.MapSpec `ebpf:"crowd_plain"`
+	CrowdRuled     *ebpf.MapSpec `ebpf:"crowd_ruled"`
 	Hints          *ebpf.MapSpec `ebpf:"hints"`
 	HostPlain      *ebpf.MapSpec `ebpf:"host_plain"`
 	HostRuled      *ebpf.MapSpec `ebpf:"host_ruled"`
@@ -246,6 +254,7 @@ type learnMapSpecs struct {
 	Rules          *ebpf.MapSpec `ebpf:"rules"`
 	Rulesets       *ebpf.MapSpec `ebpf:"rulesets"`
 	Scratches      *ebpf.MapSpec `ebpf:"scratches"`
+	Shares         *ebpf.MapSpec `ebpf:"shares"`
 	States         *ebpf.MapSpec `ebpf:"states"`
 	SteeredSockets *ebpf.MapSpec `ebpf:"steered_sockets"`
 	Targets        *ebpf.MapSpec `ebpf:"targets"`
@@ -281,6 +290,9 @@ func (o *learnObjects) Close() error {
 type learnMaps struct {
 	Askers         *ebpf.Map `ebpf:"askers"`
 	Counters       *ebpf.Map `ebpf:"counters"`
+	CrowdNames     *ebpf.Map `ebpf:"crowd_names"`
+	CrowdPlain     *ebpf.Map `ebpf:"crowd_plain"`
+	CrowdRuled     *ebpf.Map `ebpf:"crowd_ruled"`
 	Hints          *ebpf.Map `ebpf:"hints"`
 	HostPlain      *ebpf.Map `ebpf:"host_plain"`
 	HostRuled      *ebpf.Map `ebpf:"host_ruled"`
@@ -291,6 +303,7 @@ type learnMaps struct {
 	Rules          *ebpf.Map `ebpf:"rules"`
 	Rulesets       *ebpf.Map `ebpf:"rulesets"`
 	Scratches      *ebpf.Map `ebpf:"scratches"`
+	Shares         *ebpf.Map `ebpf:"shares"`
 	States         *ebpf.Map `ebpf:"states"`
 	SteeredSockets *ebpf.Map `ebpf:"steered_sockets"`
 	Targets        *ebpf.Map `ebpf:"targets"`
@@ -302,6 +315,9 @@ func (m *learnMaps) Close() error {
 	return _LearnClose(
 		m.Askers,
 		m.Counters,
+		m.CrowdNames,
+		m.CrowdPlain,
+		m.CrowdRuled,
 		m.Hints,
 		m.HostPlain,
 		m.HostRuled,
@@ -312,6 +328,7 @@ func (m *learnMaps) Close() error {
 		m.Rules,
 		m.Rulesets,
 		m.Scratches,
+		m.Shares,
 		m.States,
 		m.SteeredSockets,
 		m.Targets,

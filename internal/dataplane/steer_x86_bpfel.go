@@ -18,6 +18,9 @@ import (
 const (
 	steerMapAskers         = "askers"
 	steerMapCounters       = "counters"
+	steerMapCrowdNames     = "crowd_names"
+	steerMapCrowdPlain     = "crowd_plain"
+	steerMapCrowdRuled     = "crowd_ruled"
 	steerMapHints          = "hints"
 	steerMapHostPlain      = "host_plain"
 	steerMapHostRuled      = "host_ruled"
@@ -27,6 +30,7 @@ const (
 	steerMapQuestions      = "questions"
 	steerMapRules          = "rules"
 	steerMapRulesets       = "rulesets"
+	steerMapShares         = "shares"
 	steerMapStates         = "states"
 	steerMapSteeredSockets = "steered_sockets"
 	steerMapTargets        = "targets"
@@ -96,6 +100,9 @@ type steerProgramSpecs struct {
 type steerMapSpecs struct {
 	Askers         *ebpf.MapSpec `ebpf:"askers"`
 	Counters       *ebpf.MapSpec `ebpf:"counters"`
+	CrowdNames     *ebpf.MapSpec `ebpf:"crowd_names"`
+	CrowdPlain     *ebpf.MapSpec `ebpf:"crowd_plain"`
+	CrowdRuled     *ebpf.MapSpec `ebpf:"crowd_ruled"`
 	Hints          *ebpf.MapSpec `ebpf:"hints"`
 	HostPlain      *ebpf.MapSpec `ebpf:"host_plain"`
 	HostRuled      *ebpf.MapSpec `ebpf:"host_ruled"`
@@ -105,6 +112,7 @@ type steerMapSpecs struct {
 	Questions      *ebpf.MapSpec `ebpf:"questions"`
 	Rules          *ebpf.MapSpec `ebpf:"rules"`
 	Rulesets       *ebpf.MapSpec `ebpf:"rulesets"`
+	Shares         *ebpf.MapSpec `ebpf:"shares"`
 	States         *ebpf.MapSpec `ebpf:"states"`
 	SteeredSockets *ebpf.MapSpec `ebpf:"steered_sockets"`
 	Targets        *ebpf.MapSpec `ebpf:"targets"`
@@ -140,6 +148,9 @@ func (o *steerObjects) Close() error {
 type steerMaps struct {
 	Askers         *ebpf.Map `ebpf:"askers"`
 	Counters       *ebpf.Map `ebpf:"counters"`
+	CrowdNames     *ebpf.Map `ebpf:"crowd_names"`
+	CrowdPlain     *ebpf.Map `ebpf:"crowd_plain"`
+	CrowdRuled     *ebpf.Map `ebpf:"crowd_ruled"`
 	Hints          *ebpf.Map `ebpf:"hints"`
 	HostPlain      *ebpf.Map `ebpf:"host_plain"`
 	HostRuled      *ebpf.Map `ebpf:"host_ruled"`
@@ -149,6 +160,7 @@ type steerMaps struct {
 	Questions      *ebpf.Map `ebpf:"questions"`
 	Rules          *ebpf.Map `ebpf:"rules"`
 	Rulesets       *ebpf.Map `ebpf:"rulesets"`
+	Shares         *ebpf.Map `ebpf:"shares"`
 	States         *ebpf.Map `ebpf:"states"`
 	SteeredSockets *ebpf.Map `ebpf:"steered_sockets"`
 	Targets        *ebpf.Map `ebpf:"targets"`
@@ -160,6 +172,9 @@ func (m *steerMaps) Close() error {
 	return _SteerClose(
 		m.Askers,
 		m.Counters,
+		m.CrowdNames,
+		m.CrowdPlain,
+		m.CrowdRuled,
 		m.Hints,
 		m.HostPlain,
 		m.HostRuled,
@@ -169,6 +184,7 @@ func (m *steerMaps) Close() error {
 		m.Questions,
 		m.Rules,
 		m.Rulesets,
+		m.Shares,
 		m.States,
 		m.SteeredSockets,
 		m.Targets,
