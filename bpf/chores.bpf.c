@@ -35,7 +35,11 @@ int forget_name(struct __sk_buff *skb)
 		return FORGET(users_plain, &o);
 	case HOST_RULED:
 		return FORGET(host_ruled, &o);
-	default:
+	case HOST_PLAIN:
 		return FORGET(host_plain, &o);
+	case CROWD_RULED:
+		return FORGET(crowd_ruled, &o);
+	default:
+		return FORGET(crowd_plain, &o);
 	}
 }

@@ -10,7 +10,7 @@
 
 #define CHORE_AT 14 /* BPF_PROG_TEST_RUN wants an Ethernet header; ours is zeros */
 
-enum chore_map { USERS_RULED, USERS_PLAIN, HOST_RULED, HOST_PLAIN };
+enum chore_map { USERS_RULED, USERS_PLAIN, HOST_RULED, HOST_PLAIN, CROWD_RULED, CROWD_PLAIN };
 
 /* One name to forget for one address and whom it counts for. */
 struct forget_order {

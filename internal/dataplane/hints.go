@@ -19,7 +19,7 @@ func (s *System) hintAt(set *ruleset.Set) error {
 	}
 	ruled := map[uint64]bool{}
 	// Names that had a rule once may have addresses without one.
-	for _, from := range []string{learnMapNamesPlain, learnMapNamesRuled} {
+	for _, from := range nameMaps {
 		names, err := s.names(from)
 		if err != nil {
 			return err
@@ -38,7 +38,7 @@ func (s *System) hintAt(set *ruleset.Set) error {
 		return err
 	}
 	defer hints.close()
-	for _, name := range []string{learnMapUsersPlain, learnMapHostPlain} {
+	for _, name := range plainMaps {
 		err := s.eachLearnt(name, func(scope learnScope, l learnLearnt) {
 			if ruled[l.Name] {
 				hints.set(scope.Addr)

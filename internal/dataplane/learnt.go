@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -42,21 +43,18 @@ func (l Learnt) Live() bool { return l.TTL > -grace }
 
 // Learnt reads all learnt names, by address, level and age.
 func (s *System) Learnt() ([]Learnt, error) {
-	names, err := s.names(learnMapNamesPlain)
-	if err != nil {
-		return nil, err
-	}
-	ruled, err := s.names(learnMapNamesRuled)
-	if err != nil {
-		return nil, err
-	}
-	for hash, n := range ruled {
-		names[hash] = n
+	names := map[uint64]pattern.Name{}
+	for _, from := range nameMaps {
+		some, err := s.names(from)
+		if err != nil {
+			return nil, err
+		}
+		maps.Copy(names, some)
 	}
 	now := bootTime()
 	var all []Learnt
 	seen := map[Learnt]int{} // place in all
-	for _, from := range []string{learnMapUsersRuled, learnMapUsersPlain, learnMapHostRuled, learnMapHostPlain} {
+	for _, from := range evidenceMaps {
 		err := s.eachLearnt(from, func(scope learnScope, raw learnLearnt) {
 			l := Learnt{
 				Address: netip.AddrFrom16(scope.Addr).Unmap(),
