@@ -10,6 +10,7 @@ import (
 
 	"github.com/domain-route/domain-route/internal/dataplane"
 	"github.com/domain-route/domain-route/internal/netdev"
+	"github.com/domain-route/domain-route/internal/warm"
 )
 
 type startResult struct {
@@ -17,12 +18,15 @@ type startResult struct {
 	Observers []string `json:"observers"`
 	Cgroup    string   `json:"cgroup"`
 	Warnings  []string `json:"warnings"`
+
+	Warm []warm.Step `json:"warm"`
 }
 
 func (a *app) start() *cobra.Command {
 	var observe []string
 	var cgroup string
 	var verifierLog bool
+	var warming warmStart
 	cmd := &cobra.Command{
 		Use:   "start",
 		Short: "Load the programs and steer; on a started system, update them in place",
@@ -37,7 +41,10 @@ Observers, the sources of names:
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o := dataplane.StartOptions{Cgroup: cgroup}
-			var err error
+			err := warming.check()
+			if err != nil {
+				return err
+			}
 			if o.Present, err = devices(); err != nil {
 				return err
 			}
@@ -54,28 +61,31 @@ Observers, the sources of names:
 				a.showVerifierLog(err, verifierLog)
 				return err
 			}
-			return a.printStarted(done)
+			return a.printStarted(done, &warming)
 		},
 	}
 	cmd.Flags().StringArrayVar(&observe, "observe", nil, "`observer`: sockets (default), tc or tc:IF,...; may be given twice")
 	cmd.Flags().StringVar(&cgroup, "cgroup", "", "attach to this cgroup v2 `directory` and what is below it (default: the root)")
+	warming.flags(cmd)
 	cmd.Flags().BoolVar(&verifierLog, "verifier-log", false, "if the kernel refuses a program, print its whole log")
 	_ = cmd.MarkFlagDirname("cgroup")
 	_ = cmd.RegisterFlagCompletionFunc("observe", cobra.FixedCompletions([]string{"sockets", "tc"}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
 
-func (a *app) printStarted(done dataplane.Started) error {
-	result := startResult{done.Action, done.Observers.Strings(), done.Cgroup, []string{}}
+func (a *app) printStarted(done dataplane.Started, warming *warmStart) error {
+	result := startResult{Action: done.Action, Observers: done.Observers.Strings(), Cgroup: done.Cgroup, Warnings: []string{}}
 	if done.Observers.TC {
 		result.Warnings = append(result.Warnings, "what the observer tc learns counts for the whole host, whoever asked")
 	}
 	for _, w := range result.Warnings {
 		a.warn("warning: %s", w)
 	}
-	return a.print("Start", result, func() {
+	if a.output != "json" {
 		a.warn("%s; observers: %s; cgroup: %s", done.Action, strings.Join(result.Observers, " "), done.Cgroup)
-	})
+	}
+	result.Warm = warming.run(a, done.Action == "started")
+	return a.print("Start", result, func() {})
 }
 
 func devices() ([]dataplane.Device, error) {

@@ -1,0 +1,87 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/domain-route/domain-route/internal/dataplane"
+	"github.com/domain-route/domain-route/internal/pattern"
+	"github.com/domain-route/domain-route/internal/warm"
+)
+
+// warmHelp is what start's help says about it.
+const warmHelp = `
+
+So that nothing has to be asked for again first, it then takes over systemd-resolved's cache (systemd 254 or
+later), flushes the caches of systemd-resolved, nscd, dnsmasq and unbound that run in this network namespace
+(--flush=no leaves them), and looks up the names of the rules once, for 3 seconds at most. What fails there is
+told, and does not matter otherwise.`
+
+// warmStart is how start warms up.
+type warmStart struct{ flush string }
+
+func (w *warmStart) flags(cmd *cobra.Command) {
+	cmd.Long += warmHelp
+	cmd.Flags().StringVar(&w.flush, "flush", "yes", "`yes|no`: have local resolvers forget their caches")
+	_ = cmd.RegisterFlagCompletionFunc("flush", cobra.FixedCompletions([]string{"yes", "no"}, cobra.ShellCompDirectiveNoFileComp))
+}
+
+func (w *warmStart) check() error {
+	if w.flush != "yes" && w.flush != "no" {
+		return usageError{fmt.Errorf("--flush %q: it is yes or no", w.flush)}
+	}
+	return nil
+}
+
+// run takes the steps of a warm start. In text each is told as it is done.
+func (w *warmStart) run(a *app, fresh bool) []warm.Step {
+	var steps []warm.Step
+	o := warm.Options{Flush: w.flush == "yes", Teach: teach, Names: namesOfRules}
+	if fresh {
+		o.Names = func() ([]pattern.Name, error) { return nil, nil } // rules do not outlive a stop
+	}
+	warm.Run(context.Background(), o, func(s warm.Step) {
+		steps = append(steps, s)
+		if a.output != "json" {
+			a.warn("%s", s)
+		}
+	})
+	return steps
+}
+
+// teach has the host learn. The lock is not held while others are waited for.
+func teach(ctx context.Context, facts []warm.Fact) (taught int, err error) {
+	err = withSystem(func(s *dataplane.System) error {
+		var failed error // the first; one odd name does not keep the others from being taught
+		for _, f := range facts {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			if err := s.Teach(f.Name, f.Addrs, f.TTL); err != nil {
+				failed = cmp.Or(failed, err)
+				continue
+			}
+			taught++
+		}
+		return failed
+	})
+	return taught, err
+}
+
+func namesOfRules() (names []pattern.Name, err error) {
+	err = withSystem(func(s *dataplane.System) error {
+		set, err := s.Rules()
+		if err == nil {
+			names = warm.Names(set.Rules())
+		}
+		return err
+	})
+	if errors.Is(err, dataplane.ErrNotStarted) {
+		return nil, errors.New("stopped meanwhile")
+	}
+	return names, err
+}

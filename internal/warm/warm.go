@@ -1,0 +1,118 @@
+// Package warm makes a fresh start know what was resolved before it: it imports systemd-resolved's cache, has caches
+// forget, and looks up the names of rules. Nothing of it is needed for steering, so nothing of it fails a start.
+package warm
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/domain-route/domain-route/internal/pattern"
+)
+
+// How long things may take. Together they stay within Limit, by which Run gives up whatever still runs.
+const (
+	Limit       = 3 * time.Second
+	importTime  = 300 * time.Millisecond
+	flushTime   = 500 * time.Millisecond // each cache; all at once
+	lookUpTime  = 2 * time.Second
+	lookUpTTL   = time.Minute // what a look-up teaches: Go's resolver does not tell the TTL
+	lookUpsOnce = 8           // at a time
+	lookUpMost  = 100         // names
+)
+
+// The steps.
+const (
+	stepImport = "import"
+	stepFlush  = "flush"
+	stepLookUp = "look-up"
+)
+
+// Step is what became of one step. A flush has one for each cache.
+type Step struct {
+	Step   string `json:"step"` // import, flush, look-up
+	Result string `json:"result"`
+	Error  string `json:"error,omitempty"` // with what to do about it
+}
+
+// String is the line that reports the step.
+func (s Step) String() string {
+	if s.Error == "" {
+		return s.Step + ": " + s.Result
+	}
+	return s.Step + ": " + s.Result + ": " + s.Error
+}
+
+// Fact is that a name has addresses.
+type Fact struct {
+	Name  pattern.Name
+	Addrs []netip.Addr
+	TTL   time.Duration
+}
+
+// Options say what to do. The functions may be abandoned when time is over, so that they must not use what ends with Run.
+type Options struct {
+	// Flush has caches forget.
+	Flush bool
+	// Names are those of the rules; see Names.
+	Names func() ([]pattern.Name, error)
+	// Teach has the host learn, and stops early when the context ends. It returns how many facts it has taught.
+	Teach func(context.Context, []Fact) (int, error)
+}
+
+// Run takes the steps in order and reports each as it is done. The import comes before the flush that empties what it
+// reads; the look-ups come last, so that they are not answered from what is about to be forgotten.
+func Run(ctx context.Context, o Options, report func(Step)) {
+	ctx, cancel := context.WithTimeout(ctx, Limit)
+	defer cancel()
+	found, err := findCaches()
+	if err != nil {
+		report(Step{stepFlush, "no caches were looked for", err.Error()})
+	}
+	report(o.importResolved(ctx, found))
+	for _, s := range o.flush(ctx, found) {
+		report(s)
+	}
+	report(o.lookUp(ctx))
+}
+
+// teach has the host learn, within the context's time.
+func (o Options) teach(ctx context.Context, facts []Fact) (int, error) {
+	if len(facts) == 0 {
+		return 0, nil
+	}
+	return within(ctx, func() (int, error) { return o.Teach(ctx, facts) })
+}
+
+// within runs f and stops waiting for it when the context ends.
+func within[T any](ctx context.Context, f func() (T, error)) (T, error) {
+	type outcome struct {
+		value T
+		err   error
+	}
+	done := make(chan outcome, 1)
+	go func() {
+		v, err := f()
+		done <- outcome{v, err}
+	}()
+	select {
+	case o := <-done:
+		return o.value, o.err
+	case <-ctx.Done():
+		var none T
+		return none, fmt.Errorf("not done in time: %w", ctx.Err())
+	}
+}
+
+// teachable leaves out the addresses that no connection is steered to.
+func teachable(addrs []netip.Addr) []netip.Addr {
+	var kept []netip.Addr
+	for _, a := range addrs {
+		a = a.Unmap().WithZone("")
+		if a.IsValid() && !a.IsLoopback() && !a.IsUnspecified() && !a.IsMulticast() && !a.IsLinkLocalUnicast() {
+			kept = append(kept, a)
+		}
+	}
+	return kept
+}
