@@ -133,7 +133,7 @@ connect.`,
 	root.SetVersionTemplate("domain-route {{.Version}}\n")
 	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
 	root.SetHelpCommand(a.help(root))
-	root.AddCommand(a.start(), a.stop(), a.status(), a.rule(), a.rdns(), a.decision(), a.version())
+	root.AddCommand(a.start(), a.stop(), a.status(), a.rule(), a.rdns(), a.decision(), a.reset(), a.version())
 	return root
 }
 

@@ -8,8 +8,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/domain-route/domain-route/internal/dataplane"
-	"github.com/domain-route/domain-route/internal/netdev"
-	"github.com/domain-route/domain-route/internal/ruleset"
 )
 
 type decisionRow struct {
@@ -43,9 +41,9 @@ terminal: separated by tabs, no heading.`,
 				if err != nil {
 					return err
 				}
-				rows := []decisionRow{}
+				rows, find := []decisionRow{}, findInterface()
 				for _, d := range dataplane.Decisions(learnt, set) {
-					rows = append(rows, decide(d))
+					rows = append(rows, decide(d, find))
 				}
 				return a.print("DecisionList", map[string]any{"decisions": rows}, func() { a.printDecisions(rows) })
 			})
@@ -54,27 +52,13 @@ terminal: separated by tabs, no heading.`,
 }
 
 // decide finds what a decision comes to with the interfaces there are now.
-func decide(d dataplane.Decision) decisionRow {
+func decide(d dataplane.Decision, find dataplane.Finder) decisionRow {
 	row := decisionRow{
 		Address: d.Address, Level: d.Level, PID: d.PID, UID: d.UID, Name: d.Name.String(),
 		Rule: d.Rule.Pattern.String(), Target: d.Rule.Target.String(),
 	}
-	for _, name := range d.Rule.Target.Chain() {
-		if dev, err := netdev.ByName(name); err == nil {
-			row.Interface, row.Ifindex, row.Verdict = name, dev.Index, "steered"
-			return row
-		}
-	}
-	switch t := d.Rule.Target; {
-	case t.Kind == ruleset.Block:
-		row.Verdict = "blocked"
-	case t.Kind == ruleset.Mark:
-		row.Verdict = "marked"
-	case t.Kind == ruleset.Direct || t.End == ruleset.EndDirect:
-		row.Verdict = "direct"
-	default:
-		row.Verdict = "no_interface"
-	}
+	place := dataplane.Resolve(d.Rule.Target, find)
+	row.Interface, row.Ifindex, row.Verdict = place.Interface, place.Ifindex, string(place.Outcome)
 	return row
 }
 

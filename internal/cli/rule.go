@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strconv"
@@ -24,11 +25,14 @@ type ruleAdded struct {
 	Target   string   `json:"target"`
 	Replaced string   `json:"replaced,omitempty"` // the former target
 	Warnings []string `json:"warnings"`
+
+	Reset *resetList `json:"reset,omitempty"` // --reset
 }
 
 type ruleDeleted struct {
-	Pattern string `json:"pattern"`
-	Deleted bool   `json:"deleted"`
+	Pattern string     `json:"pattern"`
+	Deleted bool       `json:"deleted"`
+	Reset   *resetList `json:"reset,omitempty"` // --reset
 }
 
 func (a *app) rule() *cobra.Command {
@@ -45,7 +49,8 @@ func (a *app) rule() *cobra.Command {
 }
 
 func (a *app) ruleAdd() *cobra.Command {
-	return &cobra.Command{
+	var flags resetFlags
+	cmd := &cobra.Command{
 		Use:   "add PATTERN TARGET",
 		Short: "Add a rule, or replace the one with the same pattern",
 		Long: `Patterns; the most specific one wins:
@@ -75,13 +80,18 @@ Targets:
 				if err != nil {
 					return err
 				}
-				return a.addRule(s, ruleset.Rule{Pattern: p, Target: t})
+				return a.addRule(s, ruleset.Rule{Pattern: p, Target: t}, flags)
 			})
 		},
 	}
+	flags.define(cmd)
+	return cmd
 }
 
-func (a *app) addRule(s *dataplane.System, r ruleset.Rule) error {
+func (a *app) addRule(s *dataplane.System, r ruleset.Rule, flags resetFlags) error {
+	if err := flags.check(s); err != nil {
+		return err
+	}
 	set, err := s.Rules()
 	if err != nil {
 		return err
@@ -91,20 +101,24 @@ func (a *app) addRule(s *dataplane.System, r ruleset.Rule) error {
 	if replaced {
 		change.Replaced = old.String()
 	}
-	if !replaced || old != r.Target {
+	if !flags.dry && (!replaced || old != r.Target) {
 		if err := s.SetRules(set); err != nil {
 			return err
 		}
 	}
+	var failed error
+	change.Reset, failed = flags.close(s, set, r.Pattern)
 	change.Warnings = warnings(r, s.AtHome())
 	for _, w := range change.Warnings {
 		a.warn("warning: %s", w)
 	}
-	return a.print("RuleChange", change, func() {
-		if replaced && old != r.Target {
+	err = a.print("RuleChange", change, func() {
+		if replaced && old != r.Target && !flags.dry {
 			a.warn("replaced: %s was %s", change.Pattern, change.Replaced)
 		}
+		a.printReset(change.Reset)
 	})
+	return cmp.Or(err, failed)
 }
 
 // parseTarget reads a target; a bare number is an interface's index.
@@ -152,7 +166,8 @@ func warnings(r ruleset.Rule, home bool) []string {
 }
 
 func (a *app) ruleDel() *cobra.Command {
-	return &cobra.Command{
+	var flags resetFlags
+	cmd := &cobra.Command{
 		Use:               "del PATTERN",
 		Aliases:           []string{"delete"},
 		Short:             "Delete a rule",
@@ -163,25 +178,36 @@ func (a *app) ruleDel() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return withSystem(func(s *dataplane.System) error {
-				set, err := s.Rules()
-				if err != nil {
-					return err
-				}
-				change := ruleDeleted{Pattern: p.String(), Deleted: set.Del(p)}
-				if change.Deleted {
-					if err := s.SetRules(set); err != nil {
-						return err
-					}
-				}
-				if err := a.print("RuleChange", change, func() {}); err != nil || change.Deleted {
-					return err
-				}
-				a.warn("no rule for %s", p)
-				return errNo
-			})
+			return withSystem(func(s *dataplane.System) error { return a.delRule(s, p, flags) })
 		},
 	}
+	flags.define(cmd)
+	return cmd
+}
+
+func (a *app) delRule(s *dataplane.System, p pattern.Pattern, flags resetFlags) error {
+	if err := flags.check(s); err != nil {
+		return err
+	}
+	set, err := s.Rules()
+	if err != nil {
+		return err
+	}
+	change := ruleDeleted{Pattern: p.String(), Deleted: set.Del(p)}
+	var failed error
+	if change.Deleted {
+		if !flags.dry {
+			if err := s.SetRules(set); err != nil {
+				return err
+			}
+		}
+		change.Reset, failed = flags.close(s, set, p)
+	}
+	if err := a.print("RuleChange", change, func() { a.printReset(change.Reset) }); err != nil || change.Deleted {
+		return cmp.Or(err, failed)
+	}
+	a.warn("no rule for %s", p)
+	return errNo
 }
 
 func (a *app) ruleList() *cobra.Command {

@@ -1,0 +1,140 @@
+package cli
+
+import (
+	"slices"
+
+	"github.com/domain-route/domain-route/internal/dataplane"
+	"github.com/domain-route/domain-route/internal/netdev"
+	"github.com/domain-route/domain-route/internal/pattern"
+	"github.com/domain-route/domain-route/internal/procs"
+)
+
+// findInterface asks for each interface once.
+func findInterface() dataplane.Finder {
+	known := map[string]int{}
+	return func(name string) (int, bool) {
+		index, asked := known[name]
+		if !asked {
+			if d, err := netdev.ByName(name); err == nil {
+				index = d.Index
+			}
+			known[name] = index
+		}
+		return index, index != 0
+	}
+}
+
+// misplaced lists the sockets that connect would have elsewhere now, for all of their processes, to addresses with a
+// name that the limit matches.
+func misplaced(s *dataplane.System, judge *dataplane.Judge, limit pattern.Pattern) ([]resetRow, error) {
+	sockets, err := netdev.Sockets(s.SocketStorage())
+	if err != nil {
+		return nil, resetError(err)
+	}
+	if sockets, err = ofHome(s, sockets); err != nil {
+		return nil, err
+	}
+	inodes := map[uint64]bool{}
+	for _, k := range sockets {
+		inodes[k.Inode] = true
+	}
+	holders, err := procs.Holders(inodes)
+	if err != nil {
+		return nil, err
+	}
+	devices, err := netdev.List()
+	if err != nil {
+		return nil, err
+	}
+	rows := []resetRow{}
+	for _, k := range sockets {
+		row := resetRow{Protocol: k.Protocol, Local: k.Local, Remote: k.Remote, Now: placeNow(k, devices),
+			UID: k.UID, User: userName(k.UID), Processes: []resetProcess{}, socket: k}
+		elsewhere, err := row.judge(judge, holders[k.Inode], limit)
+		if err != nil {
+			return nil, err
+		}
+		if elsewhere {
+			rows = append(rows, row)
+		}
+	}
+	slices.SortStableFunc(rows, func(a, b resetRow) int { return a.Remote.Compare(b.Remote) })
+	return rows, nil
+}
+
+// ofHome keeps the sockets that a rule could be about: of the steered cgroup, connected by a program of ours that
+// neither bound nor marked it and still has it, and to somewhere out there.
+func ofHome(s *dataplane.System, sockets []netdev.Socket) ([]netdev.Socket, error) {
+	steered, err := s.Cgroups()
+	if err != nil {
+		return nil, err
+	}
+	var kept []netdev.Socket
+	for _, k := range sockets {
+		hold := dataplane.HoldOf(k.Ifindex, k.Mark, k.Storage)
+		if k.Inode == 0 || hold.Theirs || k.Accepted && !hold.Ours || !steered(k.Cgroup) {
+			continue
+		}
+		alone, err := s.LeavesAlone(k.Remote.Addr())
+		if err != nil {
+			return nil, err
+		}
+		if !alone {
+			kept = append(kept, k)
+		}
+	}
+	return kept, nil
+}
+
+// judge fills in what connect would do now, and tells whether it is another thing for all processes. A socket that
+// none is seen to have is judged by its user.
+func (r *resetRow) judge(judge *dataplane.Judge, holders []procs.Process, limit pattern.Pattern) (bool, error) {
+	for _, p := range holders {
+		r.Processes = append(r.Processes, resetProcess{p.PID, p.UID, printable(p.Comm)})
+	}
+	if len(holders) == 0 {
+		holders = []procs.Process{{UID: r.UID}}
+	}
+	hold := dataplane.HoldOf(r.socket.Ifindex, r.socket.Mark, r.socket.Storage)
+	covered := limit.Kind == pattern.Default
+	for i, p := range holders {
+		v, err := judge.Verdict(p.PID, p.UID, r.Remote.Addr())
+		if err != nil || !v.Differs(hold) {
+			return false, err
+		}
+		covered = covered || slices.ContainsFunc(v.Names, limit.Matches)
+		if i == 0 {
+			r.Names = texts(v.Names)
+			r.Rule, r.Level = v.Rule, v.Level
+			r.Then = resetPlace{string(v.Outcome), v.Interface, v.Ifindex, v.Mark}
+		}
+	}
+	return covered, nil
+}
+
+func texts(names []pattern.Name) []string {
+	all := []string{}
+	for _, n := range names {
+		if text := n.String(); !slices.Contains(all, text) {
+			all = append(all, text)
+		}
+	}
+	return all
+}
+
+// placeNow says where a socket is.
+func placeNow(k netdev.Socket, devices []netdev.Device) resetPlace {
+	p := resetPlace{Verdict: string(dataplane.Untouched), Ifindex: k.Ifindex, Mark: k.Mark}
+	if k.Mark != 0 {
+		p.Verdict = string(dataplane.Marked)
+	}
+	if k.Ifindex != 0 {
+		p.Verdict = string(dataplane.Steered)
+	}
+	for _, d := range devices {
+		if d.Index == k.Ifindex {
+			p.Interface = d.Name
+		}
+	}
+	return p
+}

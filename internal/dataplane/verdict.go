@@ -1,0 +1,307 @@
+package dataplane
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"sync/atomic"
+	"unsafe"
+
+	"github.com/cilium/ebpf"
+
+	"github.com/domain-route/domain-route/internal/pattern"
+	"github.com/domain-route/domain-route/internal/ruleset"
+)
+
+// hostUIDs is below which a user has no level of its own; HOST_UIDS in bpf/evidence.h.
+const hostUIDs = 1000
+
+// An Outcome is what becomes of a socket.
+type Outcome string
+
+// The outcomes.
+const (
+	Steered     Outcome = "steered"
+	Marked      Outcome = "marked"
+	Untouched   Outcome = "direct"
+	Blocked     Outcome = "blocked"
+	NoInterface Outcome = "no_interface" // refused while none of the target's interfaces exists
+)
+
+// Place is where a socket leaves.
+type Place struct {
+	Outcome   Outcome
+	Interface string // Steered
+	Ifindex   int    // Steered
+	Mark      uint32 // Marked
+}
+
+// Finder finds an interface's index by its name.
+type Finder func(name string) (index int, exists bool)
+
+// Resolve finds where a target leads with the interfaces there are now.
+func Resolve(t ruleset.Target, find Finder) Place {
+	for _, name := range t.Chain() {
+		if index, ok := find(name); ok {
+			return Place{Outcome: Steered, Interface: name, Ifindex: index}
+		}
+	}
+	switch {
+	case t.Kind == ruleset.Block:
+		return Place{Outcome: Blocked}
+	case t.Kind == ruleset.Mark:
+		return Place{Outcome: Marked, Mark: t.Mark}
+	case t.Kind == ruleset.Interface && t.End != ruleset.EndDirect:
+		return Place{Outcome: NoInterface}
+	}
+	return Place{Outcome: Untouched}
+}
+
+// Verdict is what connect would do.
+type Verdict struct {
+	Place
+	Rule  string         // the pattern of the rule that decides; empty: none, or that of a name whose text was evicted
+	Level Level          // the level that decides; empty: none has a live name
+	Names []pattern.Name // the live ones at that level
+}
+
+// Judge says what connect would decide now: verdict_for and judge of bpf/verdict.h and bpf/evidence.h in user space.
+type Judge struct {
+	s        *System
+	set      *ruleset.Set
+	planned  bool // set is not in force
+	find     Finder
+	hints    *hints
+	patterns *ebpf.Map // of the rule set in force
+	targets  map[uint32]ruleset.Target
+}
+
+// Judge judges by the rule set in force.
+func (s *System) Judge(find Finder) (*Judge, error) {
+	set, err := s.Rules()
+	if err != nil {
+		return nil, err
+	}
+	return s.newJudge(set, false, find)
+}
+
+// JudgePlanned judges by a rule set that is not in force, as if it were.
+func (s *System) JudgePlanned(set *ruleset.Set, find Finder) (*Judge, error) {
+	return s.newJudge(set, true, find)
+}
+
+func (s *System) newJudge(set *ruleset.Set, planned bool, find Finder) (*Judge, error) {
+	j := &Judge{s: s, set: set, planned: planned, find: find}
+	var err error
+	if j.targets, err = s.targets(); err != nil {
+		return nil, err
+	}
+	if err := s.maps[learnMapRules].Lookup(s.slot(), &j.patterns); err != nil && !isNotExist(err) {
+		return nil, fmt.Errorf("open the patterns: %w", err)
+	}
+	if j.hints, err = s.mapHints(); err != nil {
+		j.Close()
+		return nil, err
+	}
+	return j, nil
+}
+
+// Close gives back what a Judge holds.
+func (j *Judge) Close() {
+	if j.hints != nil {
+		j.hints.close()
+	}
+	if j.patterns != nil {
+		j.patterns.Close()
+	}
+}
+
+// LeavesAlone tells whether connections to an address are left alone whatever the rules: those to loopback,
+// link-local, multicast, and the host's own.
+func (s *System) LeavesAlone(to netip.Addr) (bool, error) {
+	if addrIsLocal(to) {
+		return true, nil
+	}
+	var value uint8
+	err := s.maps[learnMapOwn].Lookup(to.As16(), &value)
+	if err != nil && !isNotExist(err) {
+		return false, fmt.Errorf("look for an own address: %w", err)
+	}
+	return err == nil, nil
+}
+
+// addrIsLocal is addr_is_local in bpf/addr.h.
+func addrIsLocal(a netip.Addr) bool {
+	a = a.Unmap()
+	if a.Is4() && (a.As4()[0] == 0 || a == netip.AddrFrom4([4]byte{255, 255, 255, 255})) {
+		return true
+	}
+	return a.IsUnspecified() || a.IsLoopback() || a.IsLinkLocalUnicast() || a.IsMulticast()
+}
+
+// Verdict says what a connect of a process (0: of none that is known) of a user to an address would come to.
+func (j *Judge) Verdict(pid, uid uint32, to netip.Addr) (Verdict, error) {
+	o := &opinion{}
+	if j.planned || j.hints.has(to.As16()) {
+		if err := j.judge(pid, uid, to, o); err != nil {
+			return Verdict{}, err
+		}
+	}
+	v := Verdict{Place: Place{Outcome: Untouched}, Level: o.level, Names: o.names, Rule: o.rule}
+	if o.ruled {
+		v.Place = Resolve(o.target, j.find)
+		return v, nil
+	}
+	byDefault := pattern.Pattern{Kind: pattern.Default, Name: pattern.Root}
+	if t, ok := j.set.Get(byDefault); ok && !to.Unmap().IsPrivate() {
+		v.Place, v.Rule = Resolve(t, j.find), byDefault.String()
+	}
+	return v, nil
+}
+
+// opinion is what one level says of an address.
+type opinion struct {
+	level  Level
+	live   bool // any name counts
+	names  []pattern.Name
+	ruled  bool // one of them has a rule
+	target ruleset.Target
+	rule   string
+	seen   uint64 // of the deciding name
+}
+
+// judge asks the levels in turn. The first with a live name decides.
+func (j *Judge) judge(pid, uid uint32, to netip.Addr, o *opinion) error {
+	scope := learnScope{Pid: pid, Uid: uid, Addr: to.As16()}
+	if pid != 0 {
+		o.level = LevelProcess
+		if err := j.consult(scope, o, learnMapUsersRuled, learnMapUsersPlain); err != nil || o.live {
+			return err
+		}
+	}
+	scope.Pid = 0
+	if uid >= hostUIDs {
+		o.level = LevelUser
+		if err := j.consult(scope, o, learnMapUsersRuled, learnMapUsersPlain); err != nil || o.live {
+			return err
+		}
+	}
+	scope.Uid = 0
+	o.level = LevelHost
+	if err := j.consult(scope, o, learnMapHostRuled, learnMapHostPlain); err != nil || o.live {
+		return err
+	}
+	o.level = ""
+	return nil
+}
+
+// consult adds what the sets of names of one scope say: with a rule beats without, then the latest.
+func (j *Judge) consult(scope learnScope, o *opinion, from ...string) error {
+	now := bootTime()
+	for _, name := range from {
+		set, err := readSet(j.s.maps[name], scope)
+		if err != nil {
+			return err
+		}
+		for _, l := range set.Names {
+			if l.Name == 0 || now > l.Ends+uint64(grace) {
+				continue
+			}
+			if err := j.add(l, o); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (j *Judge) add(l learnLearnt, o *opinion) error {
+	o.live = true
+	name, err := j.s.nameOf(l.Name)
+	if err != nil {
+		return err
+	}
+	var target ruleset.Target
+	var rule string
+	ruled := false
+	if name != "" {
+		o.names = append(o.names, name)
+		r, ok := j.set.Match(name)
+		if ok && r.Pattern.Kind != pattern.Default {
+			target, rule, ruled = r.Target, r.Pattern.String(), true
+		}
+	} else if target, ruled, err = j.targetOf(l); err != nil {
+		return err
+	}
+	if ruled && l.Seen >= o.seen {
+		o.ruled, o.target, o.rule, o.seen = true, target, rule, l.Seen
+	}
+	return nil
+}
+
+// targetOf is the target of a learnt name whose text was evicted: as it was matched under the rule set in force,
+// or what the rule that matched it before says now.
+func (j *Judge) targetOf(l learnLearnt) (ruleset.Target, bool, error) {
+	number := uint32(l.Match)
+	if uint32(l.Match>>32) != j.s.generation() {
+		var t suffixTargets
+		if l.Rule != 0 && j.patterns != nil {
+			err := j.patterns.Lookup(l.Rule, &t)
+			if err != nil && !isNotExist(err) {
+				return ruleset.Target{}, false, fmt.Errorf("look for a rule: %w", err)
+			}
+		}
+		number = t.Sub
+		if l.Name == l.Rule {
+			number = t.Apex
+		}
+	}
+	t, ok := j.targets[number]
+	return t, ok, nil
+}
+
+// readSet reads a set of names, from between two writes where that can be had: two copies alike, and no writer at
+// work. After so many tries as it comes, as connect does.
+func readSet(m *ebpf.Map, scope learnScope) (learnLearntSet, error) {
+	var set, before learnLearntSet
+	for try := range 8 {
+		err := m.Lookup(scope, &set)
+		if errors.Is(err, ebpf.ErrKeyNotExist) {
+			return learnLearntSet{}, nil
+		}
+		if err != nil {
+			return set, fmt.Errorf("look for learnt names: %w", err)
+		}
+		if try > 0 && set == before && set.Sequence&1 == 0 {
+			break
+		}
+		before = set
+	}
+	return set, nil
+}
+
+// nameOf finds the text of a name by its hash; empty: it was evicted.
+func (s *System) nameOf(hash uint64) (pattern.Name, error) {
+	for _, from := range []string{learnMapNamesRuled, learnMapNamesPlain} {
+		var raw learnName
+		err := s.maps[from].Lookup(hash, &raw)
+		if isNotExist(err) {
+			continue
+		}
+		if err != nil {
+			return "", fmt.Errorf("look for a name: %w", err)
+		}
+		n, err := pattern.FromWire(raw.Wire[:min(int(raw.Length), len(raw.Wire))])
+		if err == nil {
+			return n, nil
+		}
+	}
+	return "", nil
+}
+
+// has is hinted in bpf/addr.h.
+func (h *hints) has(addr [16]byte) bool {
+	bit := hintBit(addr, h.key)
+	word := (*uint64)(unsafe.Pointer(&h.memory[bit>>6*8]))
+	return atomic.LoadUint64(word)&(1<<(bit&63)) != 0
+}

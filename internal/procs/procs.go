@@ -1,0 +1,116 @@
+// Package procs finds out which processes hold a socket.
+package procs
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Process is a process that runs.
+type Process struct {
+	PID  uint32
+	UID  uint32 // real, as BPF programs see it
+	Comm string // what it calls itself: any bytes but zero, 15 at most
+}
+
+// Holders finds the processes that have one of the sockets open, by the sockets' inodes. A process that ends meanwhile
+// holds none. Sockets on their way between processes have no holder.
+func Holders(sockets map[uint64]bool) (map[uint64][]Process, error) {
+	return holders("/proc", sockets)
+}
+
+func holders(proc string, sockets map[uint64]bool) (map[uint64][]Process, error) {
+	found := map[uint64][]Process{}
+	if len(sockets) == 0 {
+		return found, nil
+	}
+	entries, err := os.ReadDir(proc)
+	if err != nil {
+		return nil, fmt.Errorf("list the processes: %w", err)
+	}
+	for _, e := range entries {
+		pid, err := strconv.ParseUint(e.Name(), 10, 32)
+		if err != nil {
+			continue
+		}
+		dir := proc + "/" + e.Name()
+		held, err := held(dir, sockets)
+		if err != nil {
+			return nil, err
+		}
+		if len(held) == 0 {
+			continue
+		}
+		p, err := process(dir, uint32(pid))
+		if gone(err) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		for inode := range held {
+			found[inode] = append(found[inode], p)
+		}
+	}
+	for _, list := range found {
+		slices.SortFunc(list, func(a, b Process) int { return int(a.PID) - int(b.PID) })
+	}
+	return found, nil
+}
+
+// held finds which of the sockets a process has open.
+func held(dir string, sockets map[uint64]bool) (map[uint64]bool, error) {
+	files, err := os.ReadDir(dir + "/fd")
+	if err != nil {
+		if gone(err) {
+			return nil, nil
+		}
+		return nil, fmt.Errorf("list the files of a process: %w", err)
+	}
+	held := map[uint64]bool{}
+	for _, f := range files {
+		to, err := os.Readlink(dir + "/fd/" + f.Name())
+		if err != nil {
+			continue // closed meanwhile
+		}
+		number, ok := strings.CutPrefix(to, "socket:[")
+		if !ok {
+			continue
+		}
+		inode, err := strconv.ParseUint(strings.TrimSuffix(number, "]"), 10, 64)
+		if err == nil && sockets[inode] {
+			held[inode] = true
+		}
+	}
+	return held, nil
+}
+
+func process(dir string, pid uint32) (Process, error) {
+	p := Process{PID: pid}
+	comm, err := os.ReadFile(dir + "/comm")
+	if err != nil {
+		return p, fmt.Errorf("ask for a process's name: %w", err)
+	}
+	p.Comm = string(bytes.TrimSuffix(comm, []byte("\n")))
+	status, err := os.ReadFile(dir + "/status")
+	if err != nil {
+		return p, fmt.Errorf("ask for a process's user: %w", err)
+	}
+	// The name comes before, with its line feeds escaped.
+	_, uids, _ := bytes.Cut(status, []byte("\nUid:\t"))
+	if _, err := fmt.Sscan(string(uids), &p.UID); err != nil {
+		return p, fmt.Errorf("read the user of process %d: %w", pid, err)
+	}
+	return p, nil
+}
+
+// gone tells that a process ended while it was looked at.
+func gone(err error) bool { return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH) }
