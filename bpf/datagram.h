@@ -78,15 +78,30 @@ static __always_inline int end_of_chain(struct bpf_sock_addr *ctx, struct state 
 	return unbind(ctx, sk, s) ? send_again(COUNT_CHAIN_DIRECT) : refuse(COUNT_REBIND_REFUSED, EPERM);
 }
 
+static __always_inline bool in_chain(const struct target *t, const __u8 *name)
+{
+	for (int i = 0; i < MAX_CHAIN; i++)
+		if (i < t->length && same_name(t->chain[i], name))
+			return true;
+	return false;
+}
+
+/*
+ * As bind_chain does at connect, but a socket that is bound for another rule is not moved, whoever asks: its other
+ * peers answer by that interface.
+ */
 static __always_inline int bind_datagram(struct bpf_sock_addr *ctx, struct state *st, struct bpf_sock *sk,
 					 struct target *t, struct steered *s, bool by_default)
 {
 	__u64 now = bpf_ktime_get_boot_ns();
 	__u32 before = sk->bound_dev_if;
+	bool bound = bound_by_us(sk, s);
 
-	if (bound_by_us(sk, s) && same_name(s->name, t->chain[0]) && now - s->checked < RECHECK)
+	if (bound && same_name(s->name, t->chain[0]) && now - s->checked < RECHECK)
 		return pass(COUNT_KEPT);
-	if (!before && is_shared(sk, s))
+	if (bound && !in_chain(t, s->name))
+		return refuse(COUNT_REBIND_REFUSED, EPERM);
+	if (!bound && is_shared(sk, s))
 		return refuse(COUNT_SHARED_SOCKET, EHOSTUNREACH);
 	for (int i = 0; i < MAX_CHAIN; i++) {
 		const __u8 *name = t->chain[i];
@@ -103,7 +118,7 @@ static __always_inline int bind_datagram(struct bpf_sock_addr *ctx, struct state
 		}
 		if (error == -ENODEV)
 			continue;
-		if (error != -EPERM || !bound_by_us(sk, s))
+		if (error != -EPERM || !bound)
 			return refuse(COUNT_BIND_FAILED, EHOSTUNREACH);
 		if (!same_name(s->name, name))
 			return refuse(COUNT_REBIND_REFUSED, EPERM);
@@ -111,6 +126,22 @@ static __always_inline int bind_datagram(struct bpf_sock_addr *ctx, struct state
 		return pass(COUNT_KEPT);
 	}
 	return end_of_chain(ctx, st, sk, t, s);
+}
+
+/* A mark keeps nobody's answers away; a binding that there is would go before it. */
+static __always_inline int mark_datagram(struct bpf_sock_addr *ctx, struct bpf_sock *sk, struct target *t,
+					 struct steered *s)
+{
+	if (sk->mark == t->mark)
+		return pass(COUNT_MARKED);
+	if (bound_by_us(sk, s))
+		return refuse(COUNT_REBIND_REFUSED, EPERM);
+	if (set_mark(ctx, sk, t->mark))
+		return refuse(COUNT_BIND_FAILED, EHOSTUNREACH);
+	s = known_socket(sk);
+	if (s)
+		note(s, SENT_ELSEWHERE);
+	return send_again(COUNT_MARKED);
 }
 
 static __always_inline int apply_to_datagram(struct bpf_sock_addr *ctx, struct state *st, struct bpf_sock *sk,
@@ -126,18 +157,10 @@ static __always_inline int apply_to_datagram(struct bpf_sock_addr *ctx, struct s
 	case TARGET_DIRECT:
 		return send_elsewhere(ctx, st, sk, COUNT_DIRECT);
 	case TARGET_MARK:
-		if (sk->mark == t->mark)
-			return pass(COUNT_MARKED);
-		if (!unbind(ctx, sk, s))
-			return refuse(COUNT_REBIND_REFUSED, EPERM);
-		if (set_mark(ctx, sk, t->mark))
-			return refuse(COUNT_BIND_FAILED, EHOSTUNREACH);
-		return send_again(COUNT_MARKED);
+		return mark_datagram(ctx, sk, t, s);
+	default:
+		return bind_datagram(ctx, st, sk, t, s, by_default);
 	}
-	/* An interface is due: with a mark of ours it would be the wrong table's. */
-	if (unmark(ctx, sk, s) && bound_by_us(sk, s))
-		return send_again(COUNT_STEERED);
-	return bind_datagram(ctx, st, sk, t, s, by_default);
 }
 
 static __always_inline int steer_datagram(struct bpf_sock_addr *ctx, struct state *st, const struct addr *to)
