@@ -54,7 +54,7 @@ func Run(env Env, args []string) int {
 		err = fmt.Errorf("write to standard output: %w", out.err)
 	}
 	if err != nil && !errors.Is(err, errNo) {
-		fmt.Fprintf(env.Stderr, "domain-route: %s\n", strings.ReplaceAll(err.Error(), "\n", "; "))
+		fmt.Fprintf(env.Stderr, "domain-route: %s\n", printable(strings.ReplaceAll(err.Error(), "\n", "; ")))
 	}
 	return exitCode(err)
 }
@@ -133,7 +133,7 @@ connect.`,
 	root.SetVersionTemplate("domain-route {{.Version}}\n")
 	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
 	root.SetHelpCommand(a.help(root))
-	root.AddCommand(a.start(), a.stop(), a.status(), a.rule(), a.rdns(), a.decision(), a.reset(), a.version())
+	root.AddCommand(a.start(), a.stop(), a.status(), a.rule(), a.rdns(), a.flush(), a.decision(), a.reset(), a.version())
 	return root
 }
 
@@ -169,7 +169,7 @@ func withSystem(f func(*dataplane.System) error) error {
 }
 
 func (a *app) warn(format string, args ...any) {
-	fmt.Fprintf(a.Stderr, "domain-route: "+format+"\n", args...)
+	fmt.Fprintf(a.Stderr, "domain-route: %s\n", printable(fmt.Sprintf(format, args...)))
 }
 
 // IsTerminal tells whether a file is a terminal.

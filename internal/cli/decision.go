@@ -37,13 +37,15 @@ terminal: separated by tabs, no heading.`,
 				if !s.AtHome() {
 					return usageError{errors.New("interfaces mean something only in the network namespace that start ran in; run it there")}
 				}
-				learnt, set, err := learntAndRules(s)
+				standings, err := s.Standings()
 				if err != nil {
 					return err
 				}
 				rows, find := []decisionRow{}, findInterface()
-				for _, d := range dataplane.Decisions(learnt, set) {
-					rows = append(rows, decide(d, find))
+				for _, d := range standings {
+					if d.Decides && d.Ruled {
+						rows = append(rows, decide(d, find))
+					}
 				}
 				return a.print("DecisionList", map[string]any{"decisions": rows}, func() { a.printDecisions(rows) })
 			})
@@ -52,12 +54,12 @@ terminal: separated by tabs, no heading.`,
 }
 
 // decide finds what a decision comes to with the interfaces there are now.
-func decide(d dataplane.Decision, find dataplane.Finder) decisionRow {
+func decide(d dataplane.Standing, find dataplane.Finder) decisionRow {
 	row := decisionRow{
-		Address: d.Address, Level: d.Level, PID: d.PID, UID: d.UID, Name: d.Name.String(),
-		Rule: d.Rule.Pattern.String(), Target: d.Rule.Target.String(),
+		Address: d.Address, Level: d.Level, PID: d.PID, UID: d.UID, Name: nameText(d.Name),
+		Rule: d.Pattern, Target: d.Target.String(),
 	}
-	place := dataplane.Resolve(d.Rule.Target, find)
+	place := dataplane.Resolve(d.Target, find)
 	row.Interface, row.Ifindex, row.Verdict = place.Interface, place.Ifindex, string(place.Outcome)
 	return row
 }
@@ -66,7 +68,7 @@ func (a *app) printDecisions(rows []decisionRow) {
 	var lines [][]string
 	for _, r := range rows {
 		lines = append(lines, []string{
-			r.Address.String(), fmt.Sprint(r.Ifindex), dash(r.Interface), r.Verdict, whose(r.Level, r.PID, r.UID), r.Name, r.Rule,
+			r.Address.String(), fmt.Sprint(r.Ifindex), dash(r.Interface), r.Verdict, whose(r.Level, r.PID, r.UID), dash(r.Name), dash(r.Rule),
 		})
 	}
 	a.table([]string{"ADDRESS", "IFINDEX", "INTERFACE", "VERDICT", "COUNTS FOR", "NAME", "RULE"}, lines)

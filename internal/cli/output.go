@@ -1,11 +1,13 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"strings"
 	"text/tabwriter"
 	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -25,16 +27,43 @@ func (a *app) print(kind string, data any, text func()) error {
 		text()
 		return nil
 	}
-	enc := json.NewEncoder(a.Stdout)
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
 	enc.SetIndent("", "  ")
 	if err := enc.Encode(envelope{apiVersion, kind, data}); err != nil {
+		return fmt.Errorf("print: %w", err)
+	}
+	if _, err := a.Stdout.Write(printableJSON(b.Bytes())); err != nil {
 		return fmt.Errorf("print: %w", err)
 	}
 	return nil
 }
 
+// printableJSON escapes what package json leaves as it is and a terminal may obey: DEL, the controls above it, and
+// characters that turn the direction of text. Outside of strings there is none.
+func printableJSON(b []byte) []byte {
+	var out []byte
+	for _, r := range string(b) {
+		switch {
+		case r == '\n' || unicode.IsPrint(r):
+			out = utf8.AppendRune(out, r)
+		case r > 0xffff:
+			high, low := utf16.EncodeRune(r)
+			out = fmt.Appendf(out, `\u%04x\u%04x`, high, low)
+		default:
+			out = fmt.Appendf(out, `\u%04x`, r)
+		}
+	}
+	return out
+}
+
 // table prints rows: aligned under a heading on a terminal, by tabs and without a heading elsewhere.
 func (a *app) table(heading []string, rows [][]string) {
+	for _, r := range rows {
+		for i := range r {
+			r[i] = printable(r[i])
+		}
+	}
 	if !a.Terminal {
 		for _, r := range rows {
 			fmt.Fprintln(a.Stdout, strings.Join(r, "\t"))

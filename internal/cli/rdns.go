@@ -3,34 +3,38 @@ package cli
 import (
 	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/domain-route/domain-route/internal/dataplane"
 	"github.com/domain-route/domain-route/internal/pattern"
-	"github.com/domain-route/domain-route/internal/ruleset"
 )
 
 type learntRow struct {
-	Address netip.Addr      `json:"address"`
-	Name    string          `json:"name"` // empty: it was evicted, its address was not
-	Level   dataplane.Level `json:"level"`
-	PID     uint32          `json:"pid"`
-	UID     uint32          `json:"uid"`
-	TTL     int             `json:"ttl"` // seconds; negative once it is over
-	Rule    string          `json:"rule,omitempty"`
-	Target  string          `json:"target,omitempty"`
+	Address  netip.Addr      `json:"address"`
+	Name     string          `json:"name"` // empty: it was evicted, its address was not
+	Level    dataplane.Level `json:"level"`
+	PID      uint32          `json:"pid"`
+	UID      uint32          `json:"uid"`
+	TTL      int             `json:"ttl"` // seconds; negative once it is over
+	Rule     string          `json:"rule,omitempty"`
+	Target   string          `json:"target,omitempty"`
+	Decides  bool            `json:"decides"`  // the name that counts at its level
+	Conflict bool            `json:"conflict"` // the live names at its level have different targets
 }
 
 func (a *app) rdns() *cobra.Command {
 	return &cobra.Command{
 		Use:   "rdns [ADDRESS]",
-		Short: "List the learnt names: address, name, who learnt it, seconds left, rule",
+		Short: "List the learnt names: address, name, who learnt it, seconds left, rule, and which decides",
 		Long: `Lists which address was learnt to belong to which name, by whom (a process, a user, or the host's services),
 how many seconds of its TTL are left (negative once it is over: the name still counts for an hour), and the
 rule that matches the name. A process may be gone by now; host means that root or a service asked, which counts
-for all. Without a terminal: separated by tabs, no heading.`,
+for all. Connect asks the process, its user, then the host; the first that has a name decides. The last column says
+which of the names there it is (one with a rule beats one without, then the latest wins), and "conflict" where they
+would lead to different places. Without a terminal: separated by tabs, no heading.`,
 		Args: args(0, 1),
 		RunE: func(_ *cobra.Command, given []string) error {
 			var only netip.Addr
@@ -52,46 +56,53 @@ for all. Without a terminal: separated by tabs, no heading.`,
 }
 
 func learntRows(s *dataplane.System, only netip.Addr) ([]learntRow, error) {
-	learnt, set, err := learntAndRules(s)
+	standings, err := s.Standings()
 	if err != nil {
 		return nil, err
 	}
 	rows := []learntRow{}
-	for _, l := range learnt {
+	for _, l := range standings {
 		if only.IsValid() && l.Address != only {
 			continue
 		}
 		row := learntRow{
 			Address: l.Address, Level: l.Level, PID: l.PID, UID: l.UID, TTL: int(l.TTL / time.Second),
+			Name: nameText(l.Name), Rule: l.Pattern, Decides: l.Decides, Conflict: l.Conflict,
 		}
-		if l.Name == "" {
-			rows = append(rows, row)
-			continue
-		}
-		row.Name = l.Name.String()
-		if r, ok := set.Match(l.Name); ok && r.Pattern.Kind != pattern.Default {
-			row.Rule, row.Target = r.Pattern.String(), r.Target.String()
+		if l.Ruled {
+			row.Target = l.Target.String()
 		}
 		rows = append(rows, row)
 	}
 	return rows, nil
 }
 
-func learntAndRules(s *dataplane.System) ([]dataplane.Learnt, *ruleset.Set, error) {
-	learnt, err := s.Learnt()
-	if err != nil {
-		return nil, nil, err
+// nameText is a name as it is shown; empty if its text was evicted.
+func nameText(n pattern.Name) string {
+	if n == "" {
+		return ""
 	}
-	set, err := s.Rules()
-	return learnt, set, err
+	return n.String()
 }
 
 func (a *app) printLearnt(rows []learntRow) {
 	var lines [][]string
 	for _, r := range rows {
-		lines = append(lines, []string{r.Address.String(), dash(r.Name), whose(r.Level, r.PID, r.UID), fmt.Sprint(r.TTL), dash(r.Rule)})
+		lines = append(lines, []string{r.Address.String(), dash(r.Name), whose(r.Level, r.PID, r.UID), fmt.Sprint(r.TTL), dash(r.Rule), r.standing()})
 	}
-	a.table([]string{"ADDRESS", "NAME", "LEARNT BY", "TTL", "RULE"}, lines)
+	a.table([]string{"ADDRESS", "NAME", "LEARNT BY", "TTL", "RULE", "DECIDES"}, lines)
+}
+
+// standing says in a word or two whether the name counts at its level.
+func (r learntRow) standing() string {
+	word := "-"
+	if r.Decides {
+		word = "decides"
+	}
+	if r.Conflict {
+		word += ", conflict"
+	}
+	return strings.TrimPrefix(word, "-, ")
 }
 
 // whose says in words whom a name counts for.

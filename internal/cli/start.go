@@ -17,6 +17,7 @@ type startResult struct {
 	Action    string   `json:"action"` // started, updated, completed
 	Observers []string `json:"observers"`
 	Cgroup    string   `json:"cgroup"`
+	History   bool     `json:"history"`
 	Warnings  []string `json:"warnings"`
 
 	Warm []warm.Step `json:"warm"`
@@ -27,6 +28,7 @@ func (a *app) start() *cobra.Command {
 	var cgroup string
 	var verifierLog bool
 	var warming warmStart
+	var history historyFlag
 	cmd := &cobra.Command{
 		Use:   "start",
 		Short: "Load the programs and steer; on a started system, update them in place",
@@ -37,7 +39,11 @@ no flag says otherwise.
 Observers, the sources of names:
     sockets      the DNS questions and answers of every program's own sockets (default)
     tc           DNS that passes any interface there is now, also what this host forwards for others
-    tc:IF,...    DNS that passes these interfaces`,
+    tc:IF,...    DNS that passes these interfaces
+
+--history=no keeps nothing of names without a rule, and forgets what is kept of them. A rule that is added later then
+counts once its names are asked for again, and on an address shared by names with a rule and without, whoever asked
+only for the one without is steered if his user or the host asked for the other.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o := dataplane.StartOptions{Cgroup: cgroup}
@@ -53,6 +59,9 @@ Observers, the sources of names:
 					return err
 				}
 			}
+			if o.History, err = history.option(cmd); err != nil {
+				return err
+			}
 			if o.Own, err = netdev.Addresses(); err != nil {
 				return err
 			}
@@ -67,6 +76,7 @@ Observers, the sources of names:
 	cmd.Flags().StringArrayVar(&observe, "observe", nil, "`observer`: sockets (default), tc or tc:IF,...; may be given twice")
 	cmd.Flags().StringVar(&cgroup, "cgroup", "", "attach to this cgroup v2 `directory` and what is below it (default: the root)")
 	warming.flags(cmd)
+	history.add(cmd)
 	cmd.Flags().BoolVar(&verifierLog, "verifier-log", false, "if the kernel refuses a program, print its whole log")
 	_ = cmd.MarkFlagDirname("cgroup")
 	_ = cmd.RegisterFlagCompletionFunc("observe", cobra.FixedCompletions([]string{"sockets", "tc"}, cobra.ShellCompDirectiveNoFileComp))
@@ -74,7 +84,7 @@ Observers, the sources of names:
 }
 
 func (a *app) printStarted(done dataplane.Started, warming *warmStart) error {
-	result := startResult{Action: done.Action, Observers: done.Observers.Strings(), Cgroup: done.Cgroup, Warnings: []string{}}
+	result := startResult{Action: done.Action, Observers: done.Observers.Strings(), Cgroup: done.Cgroup, History: done.History, Warnings: []string{}}
 	if done.Observers.TC {
 		result.Warnings = append(result.Warnings, "what the observer tc learns counts for the whole host, whoever asked")
 	}

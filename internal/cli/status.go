@@ -16,6 +16,7 @@ type statusResult struct {
 	Cgroup     string            `json:"cgroup"`
 	Rules      int               `json:"rules"`
 	Generation uint32            `json:"generation"`
+	History    bool              `json:"history"`
 	Programs   []programRow      `json:"programs"`
 	Counters   map[string]uint64 `json:"counters"`
 	Memory     uint64            `json:"memory_bytes"`
@@ -58,7 +59,7 @@ func (a *app) status() *cobra.Command {
 func statusData(st dataplane.Status) statusResult {
 	r := statusResult{
 		State: st.State, Home: st.Home, Observers: notNil(st.Observers), Cgroup: st.Cgroup, Rules: st.Rules,
-		Generation: st.Generation, Programs: []programRow{}, Counters: map[string]uint64{}, Memory: st.Memory,
+		Generation: st.Generation, History: st.History, Programs: []programRow{}, Counters: map[string]uint64{}, Memory: st.Memory,
 		Warnings: notNil(st.Warnings),
 	}
 	for _, p := range st.Programs {
@@ -85,15 +86,16 @@ func (a *app) printStatus(st dataplane.Status) {
 	if st.State == dataplane.StateStopped || st.Cgroup == "" {
 		return
 	}
-	fmt.Fprintf(a.Stdout, "observers: %s\ncgroup: %s\nnetwork namespace: %s\nrules: %d (generation %d)\nkernel memory: %.1f MB\n",
-		strings.Join(st.Observers, " "), st.Cgroup, thisOrAnother(st.Home), st.Rules, st.Generation, float64(st.Memory)/1e6)
+	fmt.Fprintf(a.Stdout, "observers: %s\ncgroup: %s\nnetwork namespace: %s\nrules: %d (generation %d)\nhistory: %s\nkernel memory: %.1f MB\n",
+		printable(strings.Join(st.Observers, " ")), printable(st.Cgroup), thisOrAnother(st.Home), st.Rules, st.Generation,
+		yesOrNo(st.History), float64(st.Memory)/1e6)
 	fmt.Fprintln(a.Stdout, "\nprograms:")
 	for _, p := range st.Programs {
 		state := ""
 		if !p.Attached {
 			state = " (not attached)"
 		}
-		fmt.Fprintf(a.Stdout, "  %-12s %s, id %d%s\n", p.Hook, p.Name, p.ID, state)
+		fmt.Fprintf(a.Stdout, "  %-12s %s, id %d%s\n", printable(p.Hook), p.Name, p.ID, state)
 	}
 	fmt.Fprintln(a.Stdout, "\ncounters that are not 0 (docs/counters.md explains them):")
 	for _, c := range st.Counters {
@@ -101,6 +103,13 @@ func (a *app) printStatus(st dataplane.Status) {
 			fmt.Fprintf(a.Stdout, "  %-24s %d\n", c.Name, c.Value)
 		}
 	}
+}
+
+func yesOrNo(yes bool) string {
+	if yes {
+		return "yes"
+	}
+	return "no"
 }
 
 func thisOrAnother(this bool) string {

@@ -5,37 +5,66 @@ import (
 	"github.com/domain-route/domain-route/internal/ruleset"
 )
 
-// Decision is what one level says of an address: what connect does for those whom the level counts for,
-// unless a level before it has a name too.
-type Decision struct {
-	Learnt              // the name that decides
-	Rule   ruleset.Rule // its rule
+// Standing is a learnt name and its part in what its level says of the address.
+type Standing struct {
+	Learnt
+	Ruled    bool           // it has a rule other than the default, which is no name's
+	Target   ruleset.Target // the rule's
+	Pattern  string         // the rule's; empty where the name's text was evicted: the kernel knows the target still
+	Decides  bool           // what connect does for those whom the level counts for, unless a level before it has a live name
+	Conflict bool           // the live names there have different targets, or some have none
 }
 
-// Decisions returns what is decided by names with a rule, from what Learnt gave: at each level a name with a
-// rule beats one without, and among those the latest wins. The default rule is no name's.
-func Decisions(learnt []Learnt, set *ruleset.Set) []Decision {
-	type place struct {
-		at       Learnt
-		decision int
+// Standings reads the learnt names, in the order of Learnt, and judges them as bpf/evidence.h does: of the live names
+// at a level one with a rule beats one without, and then the latest wins.
+func (s *System) Standings() ([]Standing, error) {
+	learnt, err := s.Learnt()
+	if err != nil {
+		return nil, err
 	}
-	var all []Decision
-	places := map[Learnt]place{}
-	for _, l := range learnt {
-		r, ok := set.Match(l.Name)
-		if !ok || r.Pattern.Kind == pattern.Default || l.Name == "" || !l.Live() {
+	judge, err := s.Judge(nil)
+	if err != nil {
+		return nil, err
+	}
+	defer judge.Close()
+	all := make([]Standing, len(learnt))
+	for i, l := range learnt {
+		all[i].Learnt = l
+		if l.Name == "" {
+			all[i].Target, all[i].Ruled, err = judge.targetOf(learnLearnt{Name: l.hash, Match: l.match, Rule: l.rule})
+			if err != nil {
+				return nil, err
+			}
 			continue
 		}
-		key := Learnt{Address: l.Address, Level: l.Level, PID: l.PID, UID: l.UID}
-		have, seen := places[key]
-		switch {
-		case !seen:
-			places[key] = place{l, len(all)}
-			all = append(all, Decision{l, r})
-		case l.Seen < have.at.Seen:
-			places[key] = place{l, have.decision}
-			all[have.decision] = Decision{l, r}
+		if r, ok := judge.set.Match(l.Name); ok && r.Pattern.Kind != pattern.Default {
+			all[i].Ruled, all[i].Target, all[i].Pattern = true, r.Target, r.Pattern.String()
 		}
 	}
-	return all
+	markDeciding(all)
+	return all, nil
+}
+
+// markDeciding sets Decides and Conflict.
+func markDeciding(all []Standing) {
+	scopes := map[Learnt][]*Standing{} // live ones
+	for i := range all {
+		if l := &all[i]; l.Live() {
+			scopes[l.scope()] = append(scopes[l.scope()], l)
+		}
+	}
+	for _, names := range scopes {
+		deciding := names[0]
+		conflict := false
+		for _, n := range names[1:] {
+			conflict = conflict || n.Ruled != names[0].Ruled || n.Target != names[0].Target
+			if n.Ruled && !deciding.Ruled || n.Ruled == deciding.Ruled && n.Seen < deciding.Seen {
+				deciding = n
+			}
+		}
+		deciding.Decides = true
+		for _, n := range names {
+			n.Conflict = conflict
+		}
+	}
 }

@@ -36,55 +36,80 @@ type Learnt struct {
 	UID     uint32        // LevelProcess and LevelUser
 	TTL     time.Duration // left; negative once it is over
 	Seen    time.Duration // since the latest answer
+
+	hash, rule, match uint64 // struct learnt in bpf/abi.h
 }
 
 // Live tells whether the name still counts.
-func (l Learnt) Live() bool { return l.TTL > -grace }
+func (l Learnt) Live() bool { return l.TTL >= -grace }
+
+// scope is whom and which address a name was learnt for.
+func (l Learnt) scope() Learnt {
+	return Learnt{Address: l.Address, Level: l.Level, PID: l.PID, UID: l.UID}
+}
+
+// place is what there is one of.
+func (l Learnt) place() Learnt {
+	p := l.scope()
+	p.hash = l.hash
+	return p
+}
 
 // Learnt reads all learnt names, by address, level and age.
 func (s *System) Learnt() ([]Learnt, error) {
-	names := map[uint64]pattern.Name{}
-	for _, from := range nameMaps {
-		some, err := s.names(from)
-		if err != nil {
-			return nil, err
-		}
-		maps.Copy(names, some)
-	}
-	now := bootTime()
 	var all []Learnt
 	seen := map[Learnt]int{} // place in all
-	for _, from := range evidenceMaps {
-		err := s.eachLearnt(from, func(scope learnScope, raw learnLearnt) {
-			l := Learnt{
-				Address: netip.AddrFrom16(scope.Addr).Unmap(),
-				Name:    names[raw.Name],
-				Level:   level(scope, from),
-				PID:     scope.Pid,
-				UID:     scope.Uid,
-			}
-			// A name can be with those that have a rule and with those that have none, from before and after
-			// a rule change: the later counts.
-			place, twice := seen[l]
-			if !twice {
-				place = len(all)
-				seen[l] = place
-				all = append(all, l)
-			}
-			if age := time.Duration(int64(now - raw.Seen)); !twice || age < all[place].Seen {
-				all[place].Seen = age
-				all[place].TTL = time.Duration(int64(raw.Ends - now))
-			}
-		})
-		if err != nil {
-			return nil, err
+	err := s.eachNamed(func(_ string, _ learnScope, l Learnt) {
+		// A name can be with those that have a rule and with those that have none, from before and after a rule
+		// change: the later counts.
+		place, twice := seen[l.place()]
+		switch {
+		case !twice:
+			seen[l.place()] = len(all)
+			all = append(all, l)
+		case l.Seen < all[place].Seen:
+			all[place] = l
 		}
+	})
+	if err != nil {
+		return nil, err
 	}
 	slices.SortFunc(all, func(a, b Learnt) int {
 		return cmp.Or(a.Address.Compare(b.Address), cmp.Compare(levelOrder(a.Level), levelOrder(b.Level)),
 			cmp.Compare(a.UID, b.UID), cmp.Compare(a.PID, b.PID), cmp.Compare(a.Seen, b.Seen))
 	})
 	return all, nil
+}
+
+// eachNamed calls f for every name in the maps of evidence, with the map's name and the key it has there.
+func (s *System) eachNamed(f func(from string, scope learnScope, l Learnt)) error {
+	texts := map[uint64]pattern.Name{}
+	for _, from := range nameMaps {
+		some, err := s.names(from)
+		if err != nil {
+			return err
+		}
+		maps.Copy(texts, some)
+	}
+	now := bootTime()
+	for _, from := range evidenceMaps {
+		err := s.eachLearnt(from, func(scope learnScope, raw learnLearnt) {
+			f(from, scope, Learnt{
+				Address: netip.AddrFrom16(scope.Addr).Unmap(),
+				Name:    texts[raw.Name],
+				Level:   level(scope, from),
+				PID:     scope.Pid,
+				UID:     scope.Uid,
+				TTL:     time.Duration(int64(raw.Ends - now)),
+				Seen:    time.Duration(int64(now - raw.Seen)),
+				hash:    raw.Name, rule: raw.Rule, match: raw.Match,
+			})
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func level(scope learnScope, from string) Level {

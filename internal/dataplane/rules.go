@@ -109,6 +109,12 @@ func (s *System) SetRules(set *ruleset.Set) error {
 	s.setActive(next, slot)
 	// In force now. If the rest fails, `staged` stays set, and the next command does it.
 	_ = s.finishChange()
+	if s.history() {
+		return nil
+	}
+	if err := s.forgetUnruled(set); err != nil {
+		return fmt.Errorf("the rules are in force, but names that lost theirs are still kept: %w", err)
+	}
 	return nil
 }
 

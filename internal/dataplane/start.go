@@ -16,6 +16,7 @@ import (
 type StartOptions struct {
 	Cgroup  string       // cgroup v2 directory; empty: as it is, or the root of cgroup v2, wherever it is mounted
 	Observe *Observers   // nil: as it is, or the programs' sockets
+	History *bool        // whether names without a rule are kept; nil: as it is, or yes
 	Present []Device     // all interfaces there are
 	Own     []netip.Addr // the host's own addresses
 }
@@ -25,6 +26,7 @@ type Started struct {
 	Action    string // started, updated (it was running), completed (an earlier start had been cut short)
 	Cgroup    string
 	Observers Observers
+	History   bool
 }
 
 // Start loads, attaches and enables everything, or brings what is running to this version. It is all or
@@ -82,6 +84,9 @@ func (l *lock) fresh(o StartOptions, cgroup string) (Started, error) {
 	s := &System{lock: l, tree: tree(fmt.Sprintf("%s/%s%d", base, stagingPrefix, os.Getpid()))}
 	defer s.closeMaps()
 	err := s.build(observe, cgroup)
+	if err == nil && o.History != nil {
+		err = s.keepHistory(*o.History)
+	}
 	if err == nil {
 		err = s.publish()
 	}
@@ -94,7 +99,7 @@ func (l *lock) fresh(o StartOptions, cgroup string) (Started, error) {
 	if err != nil {
 		return Started{}, errors.Join(err, dismantle(s.tree))
 	}
-	return Started{"started", cgroup, observe}, nil
+	return Started{"started", cgroup, observe, s.history()}, nil
 }
 
 func (s *System) publish() error {
@@ -210,7 +215,14 @@ func (s *System) update(o StartOptions, cgroup string) (Started, error) {
 		return done, err
 	}
 	s.setObservers(done.Observers.bits())
-	return done, s.enable(o.Own)
+	if err := s.enable(o.Own); err != nil {
+		return done, err
+	}
+	if o.History != nil {
+		err = s.keepHistory(*o.History)
+	}
+	done.History = s.history()
+	return done, err
 }
 
 // checkPlace refuses to update what is attached elsewhere.

@@ -184,6 +184,11 @@ func (s *System) setObservers(bits uint32) {
 	atomic.StoreUint32(&s.shared().Observers, bits)
 }
 
+func (s *System) setHistory(v uint64) {
+	s.state.History = v
+	atomic.StoreUint64(&s.shared().History, v)
+}
+
 func damaged(what string) error {
 	return &CureError{fmt.Errorf("%w: %s is missing", ErrDamaged, what), "domain-route stop && domain-route start"}
 }

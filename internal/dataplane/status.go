@@ -30,6 +30,7 @@ type Status struct {
 	Cgroup     string
 	Rules      int
 	Generation uint32
+	History    bool // names without a rule are kept
 	Programs   []Program
 	Counters   []Counter
 	Memory     uint64 // bytes of kernel memory, all maps
@@ -95,7 +96,7 @@ func (l *lock) without(err error) (Status, error) {
 }
 
 func (s *System) status(present []Device) (Status, error) {
-	st := Status{State: StateStarted, Home: s.AtHome(), Cgroup: s.cgroup(), Generation: s.generation()}
+	st := Status{State: StateStarted, Home: s.AtHome(), Cgroup: s.cgroup(), Generation: s.generation(), History: s.history()}
 	if s.state.Enabled == 0 {
 		st.State = StateUnfinished
 		st.Warnings = append(st.Warnings, "a start was cut short; finish it: domain-route start")
