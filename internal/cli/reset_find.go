@@ -1,7 +1,11 @@
 package cli
 
 import (
+	"errors"
+	"fmt"
 	"slices"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/domain-route/domain-route/internal/dataplane"
 	"github.com/domain-route/domain-route/internal/netdev"
@@ -48,9 +52,16 @@ func misplaced(s *dataplane.System, judge *dataplane.Judge, limit pattern.Patter
 	}
 	rows := []resetRow{}
 	for _, k := range sockets {
+		if err := readStorage(s, &k, holders[k.Inode]); err != nil {
+			return nil, err
+		}
+		hold := dataplane.HoldOf(k.Ifindex, k.Mark, k.Storage)
+		if hold.Theirs || k.Accepted && !hold.Ours {
+			continue
+		}
 		row := resetRow{Protocol: k.Protocol, Local: k.Local, Remote: k.Remote, Now: placeNow(k, devices),
 			UID: k.UID, User: userName(k.UID), Processes: []resetProcess{}, socket: k}
-		elsewhere, err := row.judge(judge, holders[k.Inode], limit)
+		elsewhere, err := row.judge(judge, hold, holders[k.Inode], limit)
 		if err != nil {
 			return nil, err
 		}
@@ -62,8 +73,8 @@ func misplaced(s *dataplane.System, judge *dataplane.Judge, limit pattern.Patter
 	return rows, nil
 }
 
-// ofHome keeps the sockets that a rule could be about: of the steered cgroup, connected by a program of ours that
-// neither bound nor marked it and still has it, and to somewhere out there.
+// ofHome keeps the sockets that a rule could be about: of the steered cgroup, that programs still have, and to
+// somewhere out there.
 func ofHome(s *dataplane.System, sockets []netdev.Socket) ([]netdev.Socket, error) {
 	steered, err := s.Cgroups()
 	if err != nil {
@@ -71,8 +82,7 @@ func ofHome(s *dataplane.System, sockets []netdev.Socket) ([]netdev.Socket, erro
 	}
 	var kept []netdev.Socket
 	for _, k := range sockets {
-		hold := dataplane.HoldOf(k.Ifindex, k.Mark, k.Storage)
-		if k.Inode == 0 || hold.Theirs || k.Accepted && !hold.Ours || !steered(k.Cgroup) {
+		if k.Inode == 0 || !steered(k.Cgroup) {
 			continue
 		}
 		alone, err := s.LeavesAlone(k.Remote.Addr())
@@ -86,16 +96,38 @@ func ofHome(s *dataplane.System, sockets []netdev.Socket) ([]netdev.Socket, erro
 	return kept, nil
 }
 
+// readStorage asks whether it was us who bound or marked a UDP socket, by a descriptor borrowed from its process: the
+// list of sockets says it of TCP only. One that no process is seen to hold counts as its program's own.
+func readStorage(s *dataplane.System, k *netdev.Socket, holders []procs.Process) error {
+	if k.Protocol != "udp" || k.Ifindex == 0 && k.Mark == 0 {
+		return nil
+	}
+	for _, p := range holders {
+		err := p.Borrow(k.Inode, func(fd int) (err error) {
+			k.Storage, err = s.StorageOf(fd)
+			return err
+		})
+		if errors.Is(err, procs.ErrGone) {
+			continue
+		}
+		if errors.Is(err, unix.EPERM) {
+			return &dataplane.CureError{Err: fmt.Errorf("%w: %w", dataplane.ErrRefused, err),
+				Cure: "root needs CAP_SYS_PTRACE, and kernel.yama.ptrace_scope must be less than 3"}
+		}
+		return err
+	}
+	return nil
+}
+
 // judge fills in what connect would do now, and tells whether it is another thing for all processes. A socket that
 // none is seen to have is judged by its user.
-func (r *resetRow) judge(judge *dataplane.Judge, holders []procs.Process, limit pattern.Pattern) (bool, error) {
+func (r *resetRow) judge(judge *dataplane.Judge, hold dataplane.Hold, holders []procs.Process, limit pattern.Pattern) (bool, error) {
 	for _, p := range holders {
 		r.Processes = append(r.Processes, resetProcess{p.PID, p.UID, printable(p.Comm)})
 	}
 	if len(holders) == 0 {
 		holders = []procs.Process{{UID: r.UID}}
 	}
-	hold := dataplane.HoldOf(r.socket.Ifindex, r.socket.Mark, r.socket.Storage)
 	covered := limit.Kind == pattern.Default
 	for i, p := range holders {
 		v, err := judge.Verdict(p.PID, p.UID, r.Remote.Addr())

@@ -20,6 +20,15 @@ type Hold struct {
 // SocketStorage is the file descriptor of the map that knows which sockets we bound or marked.
 func (s *System) SocketStorage() int { return s.maps[learnMapSteeredSockets].FD() }
 
+// StorageOf reads what that map has of a socket, by a descriptor of it; nil: nothing.
+func (s *System) StorageOf(fd int) ([]byte, error) {
+	raw, err := s.maps[learnMapSteeredSockets].LookupBytes(uint32(fd))
+	if err != nil {
+		return nil, fmt.Errorf("ask whether a socket was steered: %w", err)
+	}
+	return raw, nil
+}
+
 // HoldOf tells how a socket is held, from its interface and mark, and what the map SocketStorage has of it (nil: nothing).
 func HoldOf(ifindex int, mark uint32, storage []byte) Hold {
 	h := Hold{Ifindex: ifindex, Mark: mark}

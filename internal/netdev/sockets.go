@@ -26,7 +26,7 @@ type Socket struct {
 	Ifindex       int    // the interface it is bound to, or 0
 	Mark          uint32
 	Cgroup        uint64 // as BPF programs know it
-	Storage       []byte // what the map asked for has of it, or nil
+	Storage       []byte // TCP: what the map asked for has of it, or nil. Of UDP the kernel does not say
 	Accepted      bool   // somebody seems to have connected it to us: see accepted
 	id            sockID
 	family        uint8

@@ -14,11 +14,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Process is a process that runs.
+// Process is a process that runs, and holds a socket.
 type Process struct {
 	PID  uint32
 	UID  uint32 // real, as BPF programs see it
 	Comm string // what it calls itself: any bytes but zero, 15 at most
+	FD   int    // one of the descriptors by which it holds the socket
 }
 
 // Holders finds the processes that have one of the sockets open, by the sockets' inodes. A process that ends meanwhile
@@ -56,7 +57,8 @@ func holders(proc string, sockets map[uint64]bool) (map[uint64][]Process, error)
 		if err != nil {
 			return nil, err
 		}
-		for inode := range held {
+		for inode, fd := range held {
+			p.FD = fd
 			found[inode] = append(found[inode], p)
 		}
 	}
@@ -66,8 +68,8 @@ func holders(proc string, sockets map[uint64]bool) (map[uint64][]Process, error)
 	return found, nil
 }
 
-// held finds which of the sockets a process has open.
-func held(dir string, sockets map[uint64]bool) (map[uint64]bool, error) {
+// held finds which of the sockets a process has open, and by which descriptor.
+func held(dir string, sockets map[uint64]bool) (map[uint64]int, error) {
 	files, err := os.ReadDir(dir + "/fd")
 	if err != nil {
 		if gone(err) {
@@ -75,7 +77,7 @@ func held(dir string, sockets map[uint64]bool) (map[uint64]bool, error) {
 		}
 		return nil, fmt.Errorf("list the files of a process: %w", err)
 	}
-	held := map[uint64]bool{}
+	held := map[uint64]int{}
 	for _, f := range files {
 		to, err := os.Readlink(dir + "/fd/" + f.Name())
 		if err != nil {
@@ -86,8 +88,8 @@ func held(dir string, sockets map[uint64]bool) (map[uint64]bool, error) {
 			continue
 		}
 		inode, err := strconv.ParseUint(strings.TrimSuffix(number, "]"), 10, 64)
-		if err == nil && sockets[inode] {
-			held[inode] = true
+		if fd, notNumber := strconv.Atoi(f.Name()); err == nil && notNumber == nil && sockets[inode] {
+			held[inode] = fd
 		}
 	}
 	return held, nil
@@ -110,6 +112,36 @@ func process(dir string, pid uint32) (Process, error) {
 		return p, fmt.Errorf("read the user of process %d: %w", pid, err)
 	}
 	return p, nil
+}
+
+// Borrow calls f with a descriptor of our own for a socket that a process holds. Returns ErrGone if it holds it no
+// more. The descriptor is a bare one: os.File would set the socket, which is the process's, too, to block.
+func (p Process) Borrow(inode uint64, f func(fd int) error) error {
+	pidfd, err := unix.PidfdOpen(int(p.PID), 0)
+	if err != nil {
+		return borrowError(err)
+	}
+	defer unix.Close(pidfd)
+	fd, err := unix.PidfdGetfd(pidfd, p.FD, 0)
+	if err != nil {
+		return borrowError(err)
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil || st.Ino != inode {
+		return errors.Join(ErrGone, err)
+	}
+	return f(fd)
+}
+
+// ErrGone is returned for what a process held and holds no more.
+var ErrGone = errors.New("not held any more")
+
+func borrowError(err error) error {
+	if errors.Is(err, unix.ESRCH) || errors.Is(err, unix.EBADF) {
+		return ErrGone
+	}
+	return fmt.Errorf("look at a socket of another process: %w", err)
 }
 
 // gone tells that a process ended while it was looked at.
