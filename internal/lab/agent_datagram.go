@@ -102,3 +102,6 @@ func (s *rawSocket) rawSockaddr(to *unix.RawSockaddrInet6, a netip.AddrPort) (*b
 	}
 	return (*byte)(unsafe.Pointer(to)), unix.SizeofSockaddrInet6
 }
+
+// Agent is whose socket it is.
+func (s *Socket) Agent() *Agent { return s.agent }
