@@ -16,7 +16,7 @@
 #define TYPE_AAAA 28
 #define TYPE_SVCB 64 /* RFC 9460, as the next */
 #define TYPE_HTTPS 65
-#define PARAMS_MAX 16 /* parameters of one such record */
+#define PARAM_HEAD 4 /* of their parameters: key and length */
 #define KEY_IPV4HINT 4
 #define KEY_IPV6HINT 6
 #define CLASS_IN 1
@@ -142,7 +142,7 @@ static long add_hint(__u32 i, struct scratch_ref *ref)
 
 	add_address(s, w->hint, w->size);
 	w->hint += w->size;
-	return 0;
+	return w->full != 0;
 }
 
 /* One parameter of an HTTPS or SVCB record: key, length, value. */
@@ -156,10 +156,10 @@ static long walk_param(__u32 i, struct scratch_ref *ref)
 		return 1;
 	key = u16_at(s, w->param);
 	length = u16_at(s, w->param + 2);
-	w->bad = w->param + 4 > w->end || w->param + 4 + length > w->end;
+	w->bad = w->param + PARAM_HEAD > w->end || w->param + PARAM_HEAD + length > w->end;
 	if (w->bad)
 		return 1;
-	w->hint = w->param + 4;
+	w->hint = w->param + PARAM_HEAD;
 	w->param = w->hint + length;
 	if (key != KEY_IPV4HINT && key != KEY_IPV6HINT)
 		return 0;
@@ -169,13 +169,14 @@ static long walk_param(__u32 i, struct scratch_ref *ref)
 		w->bad = 1;
 		return 1;
 	}
-	bpf_loop(length / w->size < RECORDS_MAX ? length / w->size : RECORDS_MAX, add_hint, ref, 0);
+	bpf_loop(length / w->size, add_hint, ref, 0);
 	return 0;
 }
 
 /*
- * The address hints of an HTTPS or SVCB record: priority, a name without compression, parameters. What came
- * before something wrong is taken, as are the other records.
+ * The address hints of an HTTPS or SVCB record: priority, a name that is skipped, parameters. What came before
+ * something wrong is taken, as are the other records. Those of priority 0 are aliases, whose parameters count for
+ * nobody (RFC 9460 section 2.4.2).
  */
 static __always_inline void walk_service(struct scratch_ref *ref, __u32 data, __u32 size)
 {
@@ -190,8 +191,8 @@ static __always_inline void walk_service(struct scratch_ref *ref, __u32 data, __
 	w->bad = !w->skipped || w->malformed || w->param > w->end;
 	w->malformed = 0;
 	w->owner = owner;
-	if (!w->bad)
-		bpf_loop(PARAMS_MAX, walk_param, ref, 0);
+	if (!w->bad && u16_at(ref->s, data))
+		bpf_loop(MESSAGE_MAX / PARAM_HEAD, walk_param, ref, 0);
 	if (w->bad)
 		count(COUNT_RECORD_BAD);
 }

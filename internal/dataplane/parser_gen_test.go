@@ -60,7 +60,7 @@ func (g *generator) next() exchange {
 func (g *generator) messages() (q, r *dns.Msg, want []netip.Addr) {
 	g.made++
 	name := "m" + strconv.Itoa(g.made) + "." + g.name()
-	q = new(dns.Msg).SetQuestion(name, pick(g, dns.TypeA, dns.TypeAAAA, dns.TypeANY))
+	q = new(dns.Msg).SetQuestion(name, pick(g, dns.TypeA, dns.TypeAAAA, dns.TypeHTTPS, dns.TypeANY))
 	r = new(dns.Msg).SetReply(q)
 	r.Compress = g.chance(70)
 	r.Authoritative, r.AuthenticatedData, r.Truncated = g.chance(30), g.chance(30), g.chance(5)
@@ -78,10 +78,11 @@ func (g *generator) messages() (q, r *dns.Msg, want []netip.Addr) {
 			owner = c.Target
 		}
 		r.Answer = append(r.Answer, rr)
-		if a, ok := addressOf(rr); ok && i < maxRecords && r.Rcode == 0 {
-			want = append(want, a)
+		if i < maxRecords && r.Rcode == 0 {
+			want = append(want, addressesOf(rr)...)
 		}
 	}
+	want = want[:min(len(want), maxAddrs)]
 	for range g.IntN(3) {
 		r.Ns = append(r.Ns, g.record(g.name()))
 		r.Extra = append(r.Extra, g.record(g.name()))
@@ -92,18 +93,93 @@ func (g *generator) messages() (q, r *dns.Msg, want []netip.Addr) {
 	return q, r, want
 }
 
-// addressOf is the address of a record that has one worth learning.
-func addressOf(rr dns.RR) (netip.Addr, bool) {
-	var b []byte
+// addressesOf are the addresses of a record that are worth learning, in its order.
+func addressesOf(rr dns.RR) []netip.Addr {
+	var raw []net.IP
 	switch rr := rr.(type) {
 	case *dns.A:
-		b = rr.A.To4()
+		raw = []net.IP{rr.A.To4()}
 	case *dns.AAAA:
-		b = rr.AAAA.To16()
+		raw = []net.IP{rr.AAAA.To16()}
+	case *dns.HTTPS:
+		raw = hintsOf(&rr.SVCB)
+	case *dns.SVCB:
+		raw = hintsOf(rr)
 	}
-	a, ok := netip.AddrFromSlice(b)
-	a = a.Unmap()
-	return a, ok && rr.Header().Class == dns.ClassINET && !localAddr(a)
+	var all []netip.Addr
+	for _, b := range raw {
+		a, ok := netip.AddrFromSlice(b)
+		if a = a.Unmap(); ok && rr.Header().Class == dns.ClassINET && !localAddr(a) {
+			all = append(all, a)
+		}
+	}
+	return all
+}
+
+// hintsOf are the address hints of a service record; an alias has none that count.
+func hintsOf(s *dns.SVCB) (all []net.IP) {
+	for _, v := range s.Value {
+		switch v := v.(type) {
+		case *dns.SVCBIPv4Hint:
+			for _, ip := range v.Hint {
+				all = append(all, ip.To4())
+			}
+		case *dns.SVCBIPv6Hint:
+			all = append(all, v.Hint...)
+		}
+	}
+	if s.Priority == 0 {
+		return nil
+	}
+	return all
+}
+
+// service makes an HTTPS or SVCB record: mostly with few parameters and hints, sometimes with many.
+func (g *generator) service(h dns.RR_Header) dns.RR {
+	s := dns.SVCB{Priority: pick[uint16](g, 0, 1, 1, 2, 256), Target: pick(g, ".", g.name())}
+	if g.chance(30) {
+		s.Value = append(s.Value, &dns.SVCBAlpn{Alpn: []string{"h3", "h2"}[:1+g.IntN(2)]})
+	}
+	if g.chance(20) {
+		s.Value = append(s.Value, &dns.SVCBPort{Port: uint16(g.Uint32())})
+	}
+	hints := pick(g, 1, 1, 2, 3, 8)
+	if g.chance(3) {
+		hints = 60 + g.IntN(20)
+	}
+	if g.chance(60) {
+		v := &dns.SVCBIPv4Hint{}
+		for range hints {
+			v.Hint = append(v.Hint, g.v4())
+		}
+		s.Value = append(s.Value, v)
+	}
+	if g.chance(10) {
+		s.Value = append(s.Value, &dns.SVCBECHConfig{ECH: g.bytes(g.IntN(80))})
+	}
+	if g.chance(60) {
+		v := &dns.SVCBIPv6Hint{}
+		for range hints {
+			if ip := net.IP(g.v6()); ip.To4() == nil { // package dns does not pack others
+				v.Hint = append(v.Hint, ip)
+			}
+		}
+		if len(v.Hint) > 0 {
+			s.Value = append(s.Value, v)
+		}
+	}
+	if g.chance(5) {
+		for i := range 20 {
+			s.Value = append(s.Value, &dns.SVCBLocal{KeyCode: dns.SVCBKey(65280 + i), Data: g.bytes(g.IntN(4))})
+		}
+	}
+	s.Hdr = h
+	if g.chance(50) {
+		s.Hdr.Rrtype = dns.TypeSVCB
+		return &s
+	}
+	s.Hdr.Rrtype = dns.TypeHTTPS
+	return &dns.HTTPS{SVCB: s}
 }
 
 // name makes a name with its final dot: mostly short, sometimes as long or of as many labels as may be.
@@ -163,10 +239,8 @@ func (g *generator) record(owner string) dns.RR {
 	case n < 90:
 		h.Rrtype = dns.TypeTXT
 		return &dns.TXT{Hdr: h, Txt: []string{string(g.bytes(g.IntN(40)))}}
-	case n < 95:
-		h.Rrtype = dns.TypeHTTPS
-		hint := &dns.SVCBIPv4Hint{Hint: []net.IP{g.v4()}}
-		return &dns.HTTPS{SVCB: dns.SVCB{Hdr: h, Priority: 1, Target: ".", Value: []dns.SVCBKeyValue{hint}}}
+	case n < 97:
+		return g.service(h)
 	default:
 		h.Rrtype = uint16(65280 + g.IntN(200)) // private use
 		return &dns.RFC3597{Hdr: h, Rdata: ""}
@@ -248,11 +322,28 @@ func (g *generator) place(m []byte) int {
 		fixed, v := w.skipName(w.at)
 		starts = append(starts, w.at)
 		if v == fine && fixed+10 <= len(m) {
-			starts = append(starts, fixed+pick(g, 0, 2, 4, 8, 9, 10))
+			starts = append(starts, fixed+pick(g, 0, 2, 4, 8, 9, 10), fixed+g.inService(m, fixed))
 		}
 		if w.record() != fine {
 			break
 		}
 	}
 	return min(pick(g, starts...), len(m)-1)
+}
+
+// inService is where a service record, whose fixed part is at a place, has its priority, its name, or a parameter's key
+// or length; the record's type otherwise.
+func (g *generator) inService(m []byte, fixed int) int {
+	if t := binary.BigEndian.Uint16(m[fixed:]); t != dns.TypeSVCB && t != dns.TypeHTTPS {
+		return 0
+	}
+	places := []int{10, 11, 12}
+	end := fixed + 10 + int(binary.BigEndian.Uint16(m[fixed+8:]))
+	w := walkModel{msg: m, o: outcome{moved: counts{}}}
+	at, v := w.skipName(fixed + 12)
+	for v == fine && at+4 <= min(end, len(m)) {
+		places = append(places, at-fixed, at+2-fixed)
+		at += 4 + int(binary.BigEndian.Uint16(m[at+2:]))
+	}
+	return pick(g, places...)
 }

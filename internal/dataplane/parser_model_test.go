@@ -18,6 +18,8 @@ type outcome struct {
 	ttl   uint32       // seconds
 	// stricter: refused for what package dns lets pass: a pointer that does not lead back, or too few records.
 	stricter bool
+	// partly: so was a service record, and only that.
+	partly bool
 }
 
 type counts map[learnCounter]uint64
@@ -60,6 +62,7 @@ func model(asked, payload []byte, tcp bool) outcome {
 const (
 	maxTTL     = 7 * 24 * 3600 // seconds
 	maxRecords = 64
+	maxAddrs   = 64
 )
 
 // questionEnd is the offset behind the question, which has to be there whole and without pointers.
@@ -88,9 +91,10 @@ const (
 
 // walkModel goes over the answer section.
 type walkModel struct {
-	msg []byte
-	at  int
-	o   outcome
+	msg  []byte
+	at   int
+	full bool // there were more addresses than there is room for
+	o    outcome
 }
 
 func (w *walkModel) answer(end, whole int) outcome {
@@ -115,6 +119,9 @@ func (w *walkModel) answer(end, whole int) outcome {
 		w.o.moved[learnCounterCOUNT_ANSWER_CUT_SEGMENT]++
 	case walked < announced:
 		w.o.moved[learnCounterCOUNT_ANSWER_CUT_RECORDS]++
+	}
+	if w.full {
+		w.o.moved[learnCounterCOUNT_ANSWER_CUT_ADDRESSES]++
 	}
 	if len(w.o.addrs) == 0 {
 		w.o.moved[learnCounterCOUNT_ANSWER_EMPTY]++
@@ -152,7 +159,45 @@ func (w *walkModel) record() verdict {
 	if class == dns.ClassINET && (typ == dns.TypeA || typ == dns.TypeAAAA) {
 		w.address(data, map[bool]int{true: 4, false: 16}[typ == dns.TypeA])
 	}
+	if class == dns.ClassINET && (typ == dns.TypeSVCB || typ == dns.TypeHTTPS) && !w.service(at+10, data) {
+		w.o.moved[learnCounterCOUNT_RECORD_BAD]++
+	}
 	return fine
+}
+
+// service takes the address hints of a service record, whose data starts at a place: RFC 9460 sections 2.2 and 7.3. False:
+// it is none, from where on nothing is taken.
+func (w *walkModel) service(start int, data []byte) bool {
+	stricter := w.o.stricter
+	params, v := w.skipName(start + 2)
+	if w.o.stricter {
+		w.o.partly = true
+	}
+	w.o.stricter = stricter
+	if v != fine || params-start > len(data) {
+		return false
+	}
+	if data[0] == 0 && data[1] == 0 {
+		return true // an alias
+	}
+	for b := data[params-start:]; len(b) > 0; {
+		if len(b) < 4 || len(b) < 4+int(binary.BigEndian.Uint16(b[2:])) {
+			return false
+		}
+		key, value := binary.BigEndian.Uint16(b), b[4:4+int(binary.BigEndian.Uint16(b[2:]))]
+		b = b[4+len(value):]
+		size := map[uint16]int{4: 4, 6: 16}[key]
+		if size == 0 {
+			continue
+		}
+		if len(value) == 0 || len(value)%size != 0 {
+			return false
+		}
+		for ; len(value) > 0; value = value[size:] {
+			w.address(value[:size], size)
+		}
+	}
+	return true
 }
 
 func (w *walkModel) address(data []byte, size int) {
@@ -160,6 +205,8 @@ func (w *walkModel) address(data []byte, size int) {
 	switch a = a.Unmap(); {
 	case len(data) != size:
 		w.o.moved[learnCounterCOUNT_RECORD_BAD]++
+	case len(w.o.addrs) == maxAddrs:
+		w.full = true
 	case localAddr(a):
 		w.o.moved[learnCounterCOUNT_ADDRESS_REFUSED]++
 	default:

@@ -1,0 +1,172 @@
+package dataplane
+
+import (
+	"net/netip"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/domain-route/domain-route/internal/pattern"
+)
+
+// textsKept are the names whose text is in any map.
+func textsKept(t *testing.T, s *System) map[pattern.Name]bool {
+	t.Helper()
+	kept := map[pattern.Name]bool{}
+	for _, from := range nameMaps {
+		names, err := s.names(from)
+		check(t, err)
+		for _, n := range names {
+			kept[n] = true
+		}
+	}
+	return kept
+}
+
+// elements counts the elements of all maps of evidence, with names or without.
+func elements(t *testing.T, s *System) int {
+	t.Helper()
+	n := 0
+	for _, from := range evidenceMaps {
+		check(t, each(s.maps[from], func(learnScope, learnLearntSet) { n++ }))
+	}
+	return n
+}
+
+func TestForget(t *testing.T) {
+	s := choreSystem(t, [2]string{"ruled.test", "vpn0"})
+	a, b := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")
+	for _, name := range []string{"a.ruled.test", "b.ruled.test", "a.plain.test", "b.plain.test"} {
+		check(t, s.Teach(testName(t, name), []netip.Addr{a, b}, time.Minute))
+	}
+	n, err := s.Forget(func(l Learnt) bool { return l.Address == a && l.Name == testName(t, "a.ruled.test") })
+	if n != 1 || err != nil {
+		t.Errorf("forgot %d, %v", n, err)
+	}
+	if len(textsKept(t, s)) != 4 {
+		t.Errorf("a text went that %v still has", b)
+	}
+	n, err = s.Forget(func(l Learnt) bool { return pattern.Pattern{Name: testName(t, "plain.test")}.Matches(l.Name) })
+	if n != 4 || err != nil {
+		t.Errorf("forgot %d, %v", n, err)
+	}
+	want := []string{
+		"192.0.2.1 b.ruled.test host",
+		"2001:db8::1 b.ruled.test host", "2001:db8::1 a.ruled.test host",
+	}
+	if d := cmp.Diff(want, learntText(t, s)); d != "" {
+		t.Error(d)
+	}
+	if d := cmp.Diff(map[pattern.Name]bool{testName(t, "a.ruled.test"): true, testName(t, "b.ruled.test"): true}, textsKept(t, s)); d != "" {
+		t.Error(d)
+	}
+	if n := elements(t, s); n != 2 {
+		t.Errorf("%d sets are left, with %v", n, want)
+	}
+	if n, err := s.Forget(func(Learnt) bool { return false }); n != 0 || err != nil {
+		t.Errorf("forgot %d, %v", n, err)
+	}
+}
+
+func TestForgetAll(t *testing.T) {
+	s := choreSystem(t, [2]string{"ruled.test", "vpn0"})
+	addrs := testAddrs(80)
+	check(t, s.Teach(testName(t, "ruled.test"), addrs, time.Minute))
+	check(t, s.Teach(testName(t, "plain.test"), addrs[:3], time.Minute))
+	n, err := s.ForgetAll()
+	if n != 83 || err != nil {
+		t.Errorf("forgot %d, %v", n, err)
+	}
+	if n := elements(t, s); n != 0 {
+		t.Errorf("%d sets are left", n)
+	}
+	if kept := textsKept(t, s); len(kept) > 0 {
+		t.Errorf("the texts of %v are left", kept)
+	}
+	h, err := s.mapHints()
+	check(t, err)
+	defer h.close()
+	for i, b := range h.memory {
+		if b != 0 {
+			t.Fatalf("hint byte %d is %#x", i, b)
+		}
+	}
+}
+
+// What is learnt after a forgetting began stays, also in a set of which something else goes.
+func TestForgetNotWhatIsNewer(t *testing.T) {
+	s := choreSystem(t, [2]string{"ruled.test", "vpn0"})
+	a := netip.MustParseAddr("192.0.2.1")
+	check(t, s.Teach(testName(t, "ruled.test"), []netip.Addr{a}, time.Minute))
+	var old Learnt
+	learnt, err := s.Learnt()
+	check(t, err)
+	old = learnt[0]
+	until := bootTime()
+	check(t, s.Teach(testName(t, "ruled.test"), []netip.Addr{a}, time.Minute))
+	done, err := s.forgetOne(order{Name: old.hash, Map: 2, Until: until, Addr: a.As16()})
+	if done || err != nil || len(learntText(t, s)) != 1 {
+		t.Errorf("forgot %v, %v; left %v", done, err, learntText(t, s))
+	}
+	done, err = s.forgetOne(order{Name: old.hash, Map: 2, Until: bootTime(), Addr: a.As16()})
+	if !done || err != nil || elements(t, s) != 0 {
+		t.Errorf("forgot %v, %v; left %v", done, err, learntText(t, s))
+	}
+}
+
+// Two CPUs learn for one address while it is forgotten all the time: whoever has learnt last is there, found by a
+// look-up, unless it was forgotten after.
+func TestForgetWhileLearning(t *testing.T) {
+	p := newPair(t)
+	s := &System{maps: p.maps}
+	check(t, s.mapState())
+	a := netip.MustParseAddr("192.0.2.77")
+	l := p.lesson(0, 0, a)
+	hash := p.key.Hash(p.names[0])
+	var stop atomic.Bool
+	var rounds, forgot int
+	_, err := s.choresFor()
+	check(t, err)
+	defer func() { s.chores.Close() }()
+	p.both(func(thread int) error {
+		if thread == 1 {
+			// Forgets only what was learnt before the present round: until is older than the answer.
+			for !stop.Load() {
+				done, err := s.forgetOne(order{Name: hash, Map: 2, Until: bootTime(), Addr: a.As16()})
+				if err != nil {
+					return err
+				}
+				if done {
+					forgot++
+				}
+			}
+			return nil
+		}
+		defer stop.Store(true)
+		for until := time.Now().Add(crowdTime); time.Now().Before(until); rounds++ {
+			if err := p.ask(l); err != nil {
+				return err
+			}
+			if err := p.answer(l); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	c := p.counters()
+	t.Logf("%d rounds, forgot %d, counters %v", rounds, forgot, c)
+	if c[learnCounterCOUNT_LEARNT] != uint64(rounds) || c[learnCounterCOUNT_LEARNT_LOST] > uint64(rounds/1000) {
+		t.Errorf("of %d answers %d were learnt and %d lost", rounds, c[learnCounterCOUNT_LEARNT], c[learnCounterCOUNT_LEARNT_LOST])
+	}
+	// Each answer was either forgotten or refreshed what was there; an answer after the last forgetting is there.
+	check(t, p.ask(l))
+	check(t, p.answer(l))
+	if got := learntText(t, s); len(got) != 1 {
+		t.Errorf("after the last answer: %v", got)
+	}
+	if forgot < 100 {
+		t.Errorf("forgot only %d times: it tests too little", forgot)
+	}
+}
