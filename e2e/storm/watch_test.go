@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -16,9 +15,10 @@ import (
 )
 
 const (
-	ethAll      = unix.ETH_P_ALL << 8 // in network order
-	snapLength  = 128                 // bytes of each packet looked at
-	watchBuffer = 64 << 20            // bytes
+	ethAll         = unix.ETH_P_ALL << 8 // in network order
+	packetProtocol = 0xfffff000          // SKF_AD_OFF + SKF_AD_PROTOCOL
+	snapLength     = 128                 // bytes of each packet looked at
+	watchBuffer    = 64 << 20            // bytes
 
 	flagRST, flagACK = 4, 16
 
@@ -26,7 +26,35 @@ const (
 	icmpUnreachable, icmpv6Unreachable = 3, 1
 )
 
-// watch sees every packet on one uplink of the client, both ways, as the client's own kernel hands it over.
+// ofRuled keeps packets from and to 192.88.99.0/24 and 2001:db8:77::/48, where the names with a rule are: see makeNames.
+var ofRuled = []unix.SockFilter{
+	load(packetProtocol),
+	{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: unix.ETH_P_IP, Jf: 6},
+	load(12),
+	{Code: unix.BPF_ALU | unix.BPF_AND | unix.BPF_K, K: 0xffffff00},
+	{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: 0xc0586300, Jt: 13},
+	load(16),
+	{Code: unix.BPF_ALU | unix.BPF_AND | unix.BPF_K, K: 0xffffff00},
+	{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: 0xc0586300, Jt: 10, Jf: 9},
+	{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: unix.ETH_P_IPV6, Jf: 8},
+	load(8),
+	{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: 0x20010db8, Jf: 2},
+	load(12 - 2), // its low half is the third group
+	{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: 0x0db80077, Jt: 5},
+	load(24),
+	{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: 0x20010db8, Jf: 2},
+	load(28 - 2),
+	{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: 0x0db80077, Jt: 1},
+	{Code: unix.BPF_RET | unix.BPF_K},
+	{Code: unix.BPF_RET | unix.BPF_K, K: snapLength},
+}
+
+func load(offset uint32) unix.SockFilter {
+	return unix.SockFilter{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: offset}
+}
+
+// watch sees the packets of names with a rule on one uplink of the client, both ways, as the client's own kernel hands
+// them over.
 type watch struct {
 	uplink string
 	fd     int
@@ -40,8 +68,7 @@ func newWatch(t *testing.T, h *harness.Host, uplink string) *watch {
 		if err != nil {
 			return err
 		}
-		cut := []unix.SockFilter{{Code: unix.BPF_RET | unix.BPF_K, K: snapLength}}
-		prog := unix.SockFprog{Len: 1, Filter: (*unix.SockFilter)(unsafe.Pointer(&cut[0]))}
+		prog := unix.SockFprog{Len: uint16(len(ofRuled)), Filter: &ofRuled[0]}
 		return errors.Join(
 			unix.SetsockoptSockFprog(w.fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &prog),
 			unix.SetsockoptInt(w.fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, watchBuffer),
