@@ -142,10 +142,11 @@ func addrIsLocal(a netip.Addr) bool {
 // Verdict says what a connect of a process (0: of none that is known) of a user to an address would come to.
 func (j *Judge) Verdict(pid, uid uint32, to netip.Addr) (Verdict, error) {
 	o := &opinion{}
-	if j.planned || j.hints.has(to.As16()) {
-		if err := j.judge(pid, uid, to, o); err != nil {
-			return Verdict{}, err
-		}
+	if err := j.judge(pid, uid, to, o); err != nil {
+		return Verdict{}, err
+	}
+	if !j.planned && !j.hints.has(to.As16()) {
+		o.ruled, o.rule = false, "" // connect does not look
 	}
 	v := Verdict{Place: Place{Outcome: Untouched}, Level: o.level, Names: o.names, Rule: o.rule}
 	if o.ruled {
