@@ -54,8 +54,8 @@ func (w *warmStart) run(a *app, fresh bool) []warm.Step {
 }
 
 // teach has the host learn. The lock is not held while others are waited for.
-func teach(ctx context.Context, facts []warm.Fact) (taught int, err error) {
-	err = withSystem(func(s *dataplane.System) error {
+func teach(ctx context.Context, facts []warm.Fact) error {
+	return withSystem(func(s *dataplane.System) error {
 		var failed error // the first; one odd name does not keep the others from being taught
 		for _, f := range facts {
 			if ctx.Err() != nil {
@@ -63,13 +63,10 @@ func teach(ctx context.Context, facts []warm.Fact) (taught int, err error) {
 			}
 			if err := s.Teach(f.Name, f.Addrs, f.TTL); err != nil {
 				failed = cmp.Or(failed, err)
-				continue
 			}
-			taught++
 		}
 		return failed
 	})
-	return taught, err
 }
 
 func namesOfRules() (names []pattern.Name, err error) {

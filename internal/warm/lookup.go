@@ -51,7 +51,7 @@ func (o Options) lookUp(whole context.Context) Step {
 		step.Error = t.err.Error()
 	}
 	// What came at the last moment is taught, too.
-	if _, err := o.teach(whole, t.facts); err != nil {
+	if err := o.teach(whole, t.facts); err != nil {
 		step.Error = "the answers are not all learnt: " + err.Error()
 	}
 	return step

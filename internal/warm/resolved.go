@@ -47,7 +47,7 @@ func (o Options) importResolved(ctx context.Context, found caches) Step {
 		return Step{stepImport, fmt.Sprintf("%s is older than 254 and cannot be asked; %s", p, instead), ""}
 	}
 	if err == nil {
-		_, err = o.teach(ctx, facts)
+		err = o.teach(ctx, facts)
 	}
 	if err != nil {
 		return Step{stepImport, "not all of the cache of " + p.String() + " was taken over",

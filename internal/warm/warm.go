@@ -57,8 +57,8 @@ type Options struct {
 	Flush bool
 	// Names are those of the rules; see Names.
 	Names func() ([]pattern.Name, error)
-	// Teach has the host learn, and stops early when the context ends. It returns how many facts it has taught.
-	Teach func(context.Context, []Fact) (int, error)
+	// Teach has the host learn, and stops early when the context ends.
+	Teach func(context.Context, []Fact) error
 }
 
 // Run takes the steps in order and reports each as it is done. The import comes before the flush that empties what it
@@ -78,11 +78,12 @@ func Run(ctx context.Context, o Options, report func(Step)) {
 }
 
 // teach has the host learn, within the context's time.
-func (o Options) teach(ctx context.Context, facts []Fact) (int, error) {
+func (o Options) teach(ctx context.Context, facts []Fact) error {
 	if len(facts) == 0 {
-		return 0, nil
+		return nil
 	}
-	return within(ctx, func() (int, error) { return o.Teach(ctx, facts) })
+	_, err := within(ctx, func() (struct{}, error) { return struct{}{}, o.Teach(ctx, facts) })
+	return err
 }
 
 // within runs f and stops waiting for it when the context ends.

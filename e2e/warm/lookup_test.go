@@ -1,0 +1,90 @@
+package warm
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/domain-route/domain-route/e2e/harness"
+	"github.com/domain-route/domain-route/internal/lab"
+)
+
+// TestLookUp: an update looks up the exact names of the rules, and what it hears is known to all. It runs outside the lab's
+// cgroup, so the programs in the kernel do not see it ask.
+func TestLookUp(t *testing.T) {
+	h := harness.Started(t)
+	suffix, exact, below := h.MustHost("bank.example"), h.MustHost("www.shop.example"), h.MustHost("sub.example")
+	for _, pattern := range []string{"bank.example", "=www.shop.example", "=bank.example", "*.sub.example", "nothing.example"} {
+		h.Must("rule", "add", pattern, "vpn0")
+	}
+	leavesBy(t, h, suffix.Addr4, "wan0") // nobody has asked yet
+	h.DNS.ResetQuestions()
+	r := h.Run("start", "--flush=no")
+	if want := "look-up: 3 names: 2 answered, 1 without an address, 0 failed\n"; !strings.Contains(r.Stderr, want) {
+		t.Errorf("start says\n%swant %q", r.Stderr, want)
+	}
+	var names []string
+	for _, q := range h.DNS.Questions() {
+		if !slices.Contains(names, q.Name) {
+			names = append(names, q.Name)
+		}
+	}
+	slices.Sort(names)
+	if want := []string{"bank.example.", "nothing.example.", "www.shop.example."}; !slices.Equal(names, want) {
+		t.Errorf("asked for %q, want %q", names, want)
+	}
+	for _, s := range []lab.Host{suffix, exact} {
+		leavesBy(t, h, s.Addr4, "vpn0")
+		leavesBy(t, h, s.Addr6, "vpn0")
+	}
+	leavesBy(t, h, below.Addr4, "wan0")
+	for _, l := range h.Learnt() {
+		if l.Level != "host" || l.TTL > 60 {
+			t.Errorf("learnt %+v, want the host's for a minute at most", l)
+		}
+	}
+}
+
+// TestLookUpMany: at most 100 names, and the line says how many were left out.
+func TestLookUpMany(t *testing.T) {
+	h := harness.Started(t)
+	for i := range 103 {
+		h.Must("rule", "add", fmt.Sprintf("n%d.example", i), "vpn0")
+	}
+	h.DNS.ResetQuestions()
+	r := h.Run("start")
+	if want := "look-up: 100 names: 0 answered, 100 without an address, 0 failed; 3 more left out\n"; !strings.Contains(r.Stderr, want) {
+		t.Errorf("start says\n%swant %q", r.Stderr, want)
+	}
+	names := map[string]bool{}
+	for _, q := range h.DNS.Questions() {
+		names[q.Name] = true
+	}
+	if len(names) != 100 {
+		t.Errorf("asked for %d names", len(names))
+	}
+}
+
+// TestLookUpUnanswered: name servers that do not answer hold up a start by 2 seconds at most, and do not fail it.
+func TestLookUpUnanswered(t *testing.T) {
+	h := harness.Started(t)
+	known := h.MustHost("known.example")
+	for i := range 20 {
+		name := fmt.Sprintf("mute%d.example", i)
+		h.DNS.HandleRaw(name, func([]byte, string) [][]byte { return nil })
+		h.Must("rule", "add", name, "vpn0")
+	}
+	h.Must("rule", "add", "known.example", "vpn0")
+	begin := time.Now()
+	r := h.Run("start")
+	took := time.Since(begin)
+	if r.Code != 0 || took > 4*time.Second {
+		t.Errorf("start: exit %d after %v", r.Code, took)
+	}
+	if want := "look-up: 21 names: 1 answered, 0 without an address, 20 failed: "; !strings.Contains(r.Stderr, want) {
+		t.Errorf("start says\n%swant %q", r.Stderr, want)
+	}
+	leavesBy(t, h, known.Addr4, "vpn0")
+}

@@ -1,0 +1,42 @@
+package lab
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// StartUnboundControlled is StartUnbound with remote control by a unix socket, as Debian sets unbound up.
+func (l *Lab) StartUnboundControlled() (*Resolver, error) {
+	dir := filepath.Join(l.Dir, "unbound")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("configure unbound: %w", err)
+	}
+	if err := os.Chown(dir, resolverUID, resolverUID); err != nil {
+		return nil, fmt.Errorf("configure unbound: %w", err)
+	}
+	conf := filepath.Join(l.Dir, "unbound-controlled.conf")
+	text := fmt.Sprintf(`server:
+	interface: 127.0.0.1
+	directory: "/"
+	chroot: ""
+	username: ""
+	pidfile: ""
+	use-syslog: no
+	do-daemonize: no
+	num-threads: 1
+	module-config: "iterator"
+	do-not-query-localhost: no
+remote-control:
+	control-enable: yes
+	control-use-cert: no
+	control-interface: %s
+forward-zone:
+	name: "."
+	forward-addr: %s
+`, filepath.Join(dir, "control"), l.DNS.Addr4)
+	if err := os.WriteFile(conf, []byte(text), 0o644); err != nil {
+		return nil, fmt.Errorf("configure unbound: %w", err)
+	}
+	return l.startResolver(loopback(1), "unbound", "-d", "-p", "-c", conf)
+}
