@@ -54,6 +54,24 @@ static __always_inline long copy_message(struct __sk_buff *skb, __u32 at, struct
 	return bpf_skb_load_bytes(skb, at, s->message, length);
 }
 
+#define WIPE 64 /* bytes at once; what is left over at the end are counts */
+
+static long wipe_some(__u32 i, struct scratch_ref *ref)
+{
+	if (i >= sizeof(struct scratch) / WIPE)
+		return 1;
+	__builtin_memset((__u8 *)ref->s + i * WIPE, 0, WIPE);
+	return 0;
+}
+
+/* With history off an answer that teaches nothing does not stay in the buffer either. */
+static __always_inline void wipe(struct scratch *s)
+{
+	struct scratch_ref ref = {s};
+
+	bpf_loop(sizeof(*s) / WIPE, wipe_some, &ref, 0);
+}
+
 /*
  * Learns from a message that was asked for, whose question has `question` bytes, for the process and user
  * given, or with both 0 for the host. Calls side by side, not one in the other: stacks are small.
@@ -64,14 +82,18 @@ static __noinline int learn_message(struct __sk_buff *skb, struct cursor *c, __u
 	struct scratch *s = get_scratch();
 	struct state *st = get_state();
 	__u32 length = c->left < c->length ? c->left : c->length;
+	int error;
 
 	if (length > MESSAGE_MAX)
 		length = MESSAGE_MAX;
 	if (!s || !st || length < DNS_HEADER || copy_message(skb, c->at, s, length))
 		return -1;
-	if (read_answer(s, length, DNS_HEADER + question, c->length))
-		return -1;
-	return teach(s, st, pid, uid);
+	error = read_answer(s, length, DNS_HEADER + question, c->length);
+	if (!error)
+		error = teach(s, st, pid, uid);
+	if (error && !*(volatile __u64 *)&st->history)
+		wipe(s);
+	return error;
 }
 
 #endif
