@@ -104,7 +104,7 @@ func openPrepared(t testing.TB, a *lab.Agent, k via.Kind, to lab.Host, prepare f
 	t.Cleanup(func() { s.Close() })
 	check(t, prepare(s))
 	c := &conn{t: t, what: string(k) + " of process " + strconv.Itoa(a.PID), s: s, udp: strings.HasPrefix(kinds[k], "udp"),
-		to: netip.AddrPortFrom(k.Target(to), lab.EchoPort)}
+		to: addrPort(k, to)}
 	check(t, s.Connect(c.to))
 	c.local, err = s.LocalAddr()
 	check(t, err)
@@ -115,6 +115,10 @@ func openPrepared(t testing.TB, a *lab.Agent, k via.Kind, to lab.Host, prepare f
 	}
 	c.wantAlive()
 	return c
+}
+
+func addrPort(k via.Kind, to lab.Host) netip.AddrPort {
+	return netip.AddrPortFrom(k.Target(to), lab.EchoPort)
 }
 
 // wantAlive sends and receives.
