@@ -46,7 +46,7 @@ func demo(t *testing.T, bin string) *exec.Cmd {
 			t.Fatal(err)
 		}
 		for _, dir := range []string{os.TempDir(), cgroups} {
-			left, err := filepath.Glob(fmt.Sprintf("%s/domain-route-lab-%d-*", dir, cmd.Process.Pid))
+			left, err := filepath.Glob(fmt.Sprintf("%s/domain-route-lab-%d.*", dir, cmd.Process.Pid))
 			if len(left) > 0 || err != nil {
 				t.Errorf("left behind: %v %v", left, err)
 			}

@@ -14,14 +14,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// labPrefix starts the names of cgroups and directories of labs; the pid of the owner and a number follow.
+// labPrefix starts the names of cgroups and directories of labs; the owner's pid and pid namespace and a number follow.
 const labPrefix = "domain-route-lab-"
 
 var labCount atomic.Int32
 
-// labName is a new name for this process: domain-route-lab-PID-N.
+// labName is a new name for this process: domain-route-lab-PID.NAMESPACE-N.
 func labName() string {
-	return fmt.Sprintf("%s%d-%d", labPrefix, os.Getpid(), labCount.Add(1))
+	return fmt.Sprintf("%s%d.%s-%d", labPrefix, os.Getpid(), pidNamespace(), labCount.Add(1))
+}
+
+// pidNamespace tells the namespace in which this process's pids mean something, by its inode; "0" if that is unknown.
+func pidNamespace() string {
+	var st unix.Stat_t
+	if err := unix.Stat("/proc/self/ns/pid", &st); err != nil {
+		return "0"
+	}
+	return strconv.FormatUint(st.Ino, 10)
 }
 
 // CgroupRoot finds where cgroup v2 is mounted.
@@ -40,7 +49,7 @@ func CgroupRoot() (string, error) {
 	return "", errors.New("find cgroup v2: not mounted")
 }
 
-// sweep removes, by remove, what labs whose process is gone left in dir.
+// sweep removes, by remove, what labs whose process is gone left in dir. Those of other pid namespaces cannot be told.
 func sweep(dir string, remove func(path string) error) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -50,8 +59,9 @@ func sweep(dir string, remove func(path string) error) error {
 	for _, e := range entries {
 		rest, ok := strings.CutPrefix(e.Name(), labPrefix)
 		owner, _, _ := strings.Cut(rest, "-")
-		pid, err := strconv.Atoi(owner)
-		if !ok || err != nil || !errors.Is(unix.Kill(pid, 0), unix.ESRCH) {
+		number, namespace, _ := strings.Cut(owner, ".")
+		pid, err := strconv.Atoi(number)
+		if !ok || err != nil || namespace != pidNamespace() || !errors.Is(unix.Kill(pid, 0), unix.ESRCH) {
 			continue
 		}
 		if err := remove(filepath.Join(dir, e.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
