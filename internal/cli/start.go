@@ -38,6 +38,7 @@ no flag says otherwise.
 
 Observers, the sources of names:
     sockets      the DNS questions and answers of every program's own sockets (default)
+    libc         what C libraries tell their programs, wherever they have it from (default)
     tc           DNS that passes any interface there is now, also what this host forwards for others
     tc:IF,...    DNS that passes these interfaces
 
@@ -73,18 +74,18 @@ only for the one without is steered if his user or the host asked for the other.
 			return a.printStarted(done, &warming)
 		},
 	}
-	cmd.Flags().StringArrayVar(&observe, "observe", nil, "`observer`: sockets (default), tc or tc:IF,...; may be given twice")
+	cmd.Flags().StringArrayVar(&observe, "observe", nil, "`observer`: sockets (default), libc (default), tc or tc:IF,...; may be given more than once")
 	cmd.Flags().StringVar(&cgroup, "cgroup", "", "attach to this cgroup v2 `directory` and what is below it (default: the root)")
 	warming.flags(cmd)
 	history.add(cmd)
 	cmd.Flags().BoolVar(&verifierLog, "verifier-log", false, "if the kernel refuses a program, print its whole log")
 	_ = cmd.MarkFlagDirname("cgroup")
-	_ = cmd.RegisterFlagCompletionFunc("observe", cobra.FixedCompletions([]string{"sockets", "tc"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("observe", cobra.FixedCompletions([]string{"sockets", "libc", "tc"}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
 
 func (a *app) printStarted(done dataplane.Started, warming *warmStart) error {
-	result := startResult{Action: done.Action, Observers: done.Observers.Strings(), Cgroup: done.Cgroup, History: done.History, Warnings: []string{}}
+	result := startResult{Action: done.Action, Observers: done.Observers.Strings(), Cgroup: done.Cgroup, History: done.History, Warnings: notNil(done.Warnings)}
 	if done.Observers.TC {
 		result.Warnings = append(result.Warnings, "what the observer tc learns counts for the whole host, whoever asked")
 	}
@@ -115,6 +116,8 @@ func observers(given []string, present []dataplane.Device) (*dataplane.Observers
 		switch {
 		case g == "sockets":
 			o.Sockets = true
+		case g == "libc":
+			o.Libc = true
 		case g == "tc":
 			o.TC, o.TCAll, o.Devices = true, true, present
 		case kind == "tc" && hasList:
@@ -125,7 +128,7 @@ func observers(given []string, present []dataplane.Device) (*dataplane.Observers
 			}
 			o.Devices = append(o.Devices, named...)
 		default:
-			return nil, usageError{fmt.Errorf("observer %q: it is sockets, tc or tc:IF,IF; give --observe once for each", g)}
+			return nil, usageError{fmt.Errorf("observer %q: it is sockets, libc, tc or tc:IF,IF; give --observe once for each", g)}
 		}
 	}
 	if o.Sockets {

@@ -18,6 +18,7 @@ type statusResult struct {
 	Generation uint32            `json:"generation"`
 	History    bool              `json:"history"`
 	Programs   []programRow      `json:"programs"`
+	Libraries  []libraryRow      `json:"libraries"`
 	Counters   map[string]uint64 `json:"counters"`
 	Memory     uint64            `json:"memory_bytes"`
 	Warnings   []string          `json:"warnings"`
@@ -29,6 +30,13 @@ type programRow struct {
 	ID       uint32 `json:"id"`
 	Attached bool   `json:"attached"`
 	Verified uint32 `json:"verified_instructions"`
+}
+
+// libraryRow is a C library there is, with the functions of it that are observed.
+type libraryRow struct {
+	Path      string   `json:"path"`
+	Attached  bool     `json:"attached"`
+	Functions []string `json:"functions"`
 }
 
 func (a *app) status() *cobra.Command {
@@ -59,11 +67,14 @@ func (a *app) status() *cobra.Command {
 func statusData(st dataplane.Status) statusResult {
 	r := statusResult{
 		State: st.State, Home: st.Home, Observers: notNil(st.Observers), Cgroup: st.Cgroup, Rules: st.Rules,
-		Generation: st.Generation, History: st.History, Programs: []programRow{}, Counters: map[string]uint64{}, Memory: st.Memory,
+		Generation: st.Generation, History: st.History, Programs: []programRow{}, Libraries: []libraryRow{}, Counters: map[string]uint64{}, Memory: st.Memory,
 		Warnings: notNil(st.Warnings),
 	}
 	for _, p := range st.Programs {
 		r.Programs = append(r.Programs, programRow(p))
+	}
+	for _, l := range st.Libraries {
+		r.Libraries = append(r.Libraries, libraryRow{l.Path, l.Attached, notNil(l.Functions)})
 	}
 	for _, c := range st.Counters {
 		r.Counters[c.Name] = c.Value
@@ -97,6 +108,7 @@ func (a *app) printStatus(st dataplane.Status) {
 		}
 		fmt.Fprintf(a.Stdout, "  %-12s %s, id %d%s\n", printable(p.Hook), p.Name, p.ID, state)
 	}
+	a.printLibraries(st.Libraries)
 	fmt.Fprintln(a.Stdout, "\ncounters that are not 0 (docs/counters.md explains them):")
 	for _, c := range st.Counters {
 		if c.Value > 0 {
@@ -110,6 +122,20 @@ func yesOrNo(yes bool) string {
 		return "yes"
 	}
 	return "no"
+}
+
+func (a *app) printLibraries(all []dataplane.Library) {
+	if len(all) == 0 {
+		return
+	}
+	fmt.Fprintln(a.Stdout, "\nC libraries:")
+	for _, l := range all {
+		state := fmt.Sprintf("%d functions", len(l.Functions))
+		if !l.Attached {
+			state += " (not attached)"
+		}
+		fmt.Fprintf(a.Stdout, "  %s: %s\n", printable(l.Path), state)
+	}
 }
 
 func thisOrAnother(this bool) string {

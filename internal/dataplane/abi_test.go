@@ -18,6 +18,7 @@ func TestConstants(t *testing.T) {
 		{"abi.h", `MAX_TARGETS = (\d+),`, maxTargets},
 		{"abi.h", `OBSERVE_SOCKETS = (\d+)`, observeSockets},
 		{"abi.h", `OBSERVE_TC = (\d+)`, observeTC},
+		{"abi.h", `OBSERVE_LIBC = (\d+)`, observeLibc},
 		{"abi.h", `OBSERVE_TC_ALL = (\d+)`, observeTCAll},
 		{"evidence.h", `GRACE \((\d+) \* SECOND\)`, uint64(grace / time.Second)},
 	} {

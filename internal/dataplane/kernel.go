@@ -27,12 +27,11 @@ func checkHost() error {
 }
 
 func checkKernel() error {
-	var u unix.Utsname
-	if err := unix.Uname(&u); err != nil {
-		return fmt.Errorf("ask for the kernel's version: %w", err)
+	release, err := kernelRelease()
+	if err != nil {
+		return err
 	}
-	release := unix.ByteSliceToString(u.Release[:])
-	old, err := tooOld(release)
+	old, err := olderThan(release, oldestMajor, oldestMinor)
 	if err != nil {
 		return err
 	}
@@ -43,12 +42,20 @@ func checkKernel() error {
 	return nil
 }
 
-func tooOld(release string) (bool, error) {
+func kernelRelease() (string, error) {
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		return "", fmt.Errorf("ask for the kernel's version: %w", err)
+	}
+	return unix.ByteSliceToString(u.Release[:]), nil
+}
+
+func olderThan(release string, thanMajor, thanMinor int) (bool, error) {
 	var major, minor int
 	if _, err := fmt.Sscanf(release, "%d.%d", &major, &minor); err != nil {
 		return false, fmt.Errorf("read the kernel's version %q: %w", release, err)
 	}
-	return major < oldestMajor || (major == oldestMajor && minor < oldestMinor), nil
+	return major < thanMajor || (major == thanMajor && minor < thanMinor), nil
 }
 
 // netnsCookie identifies the network namespace we run in, the way BPF programs see it.

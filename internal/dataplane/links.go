@@ -35,8 +35,9 @@ var socketHooks = []hook{
 }
 
 // attach puts the wanted hooks in place, observers before what they feed: links that are there go on with the
-// new programs, and what is not wanted any more is taken away.
-func (s *System) attach(o Observers, programs map[string]*ebpf.Program) error {
+// new programs, and what is not wanted any more is taken away. If observers were not `asked` for, those that cannot be
+// had are taken out.
+func (s *System) attach(o *Observers, asked bool, programs map[string]*ebpf.Program) error {
 	dir, err := os.Open(s.cgroup())
 	if err != nil {
 		return fmt.Errorf("open the cgroup: %w", err)
@@ -45,6 +46,9 @@ func (s *System) attach(o Observers, programs map[string]*ebpf.Program) error {
 	hooks := slices.Clone(steerHooks)
 	if o.Sockets {
 		hooks = append(slices.Clone(socketHooks), hooks...)
+	}
+	if err := s.attachLibc(o, asked, programs); err != nil {
+		return err
 	}
 	wanted := map[string]bool{}
 	for _, d := range o.Devices {

@@ -13,7 +13,7 @@ import (
 const perCPUSpare = 256
 
 // unpinned maps live as long as the programs that use them.
-var unpinned = map[string]bool{learnMapScratches: true}
+var unpinned = map[string]bool{learnMapScratches: true, libcMapLibcRooms: true, libcMapLibcEmpty: true}
 
 // objects are the loaded programs and the maps they share.
 type objects struct {
@@ -34,7 +34,7 @@ func load(reuse map[string]*ebpf.Map) (*objects, error) {
 	for name, m := range reuse {
 		o.maps[name] = m
 	}
-	for _, spec := range []func() (*ebpf.CollectionSpec, error){loadLearn, loadSteer} {
+	for _, spec := range []func() (*ebpf.CollectionSpec, error){loadLearn, loadSteer, loadProbes} {
 		if err := o.add(spec); err != nil {
 			o.Close()
 			return nil, err

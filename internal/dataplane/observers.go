@@ -5,6 +5,7 @@ import "strings"
 // Observers say where names are learnt from.
 type Observers struct {
 	Sockets bool     // what the programs of this host ask
+	Libc    bool     // what their C libraries tell them
 	TC      bool     // what passes interfaces
 	TCAll   bool     // of all interfaces there are at the time of `start`, not of the named ones
 	Devices []Device // those interfaces
@@ -15,6 +16,7 @@ const (
 	observeSockets = 1
 	observeTC      = 2
 	observeTCAll   = 4
+	observeLibc    = 8
 )
 
 func (o Observers) bits() uint32 {
@@ -28,6 +30,9 @@ func (o Observers) bits() uint32 {
 	if o.TCAll {
 		n |= observeTCAll
 	}
+	if o.Libc {
+		n |= observeLibc
+	}
 	return n
 }
 
@@ -36,6 +41,9 @@ func (o Observers) Strings() []string {
 	var names []string
 	if o.Sockets {
 		names = append(names, "sockets")
+	}
+	if o.Libc {
+		names = append(names, "libc")
 	}
 	switch {
 	case o.TCAll, o.TC && len(o.Devices) == 0:
@@ -53,7 +61,7 @@ func (o Observers) Strings() []string {
 // observers returns what runs, on those of the devices that are present.
 func (s *System) observers(present []Device) (Observers, error) {
 	bits := s.state.Observers
-	o := Observers{Sockets: bits&observeSockets != 0, TC: bits&observeTC != 0, TCAll: bits&observeTCAll != 0}
+	o := Observers{Sockets: bits&observeSockets != 0, Libc: bits&observeLibc != 0, TC: bits&observeTC != 0, TCAll: bits&observeTCAll != 0}
 	if o.TCAll {
 		for _, d := range present {
 			if !o.Sockets || !d.Loopback {

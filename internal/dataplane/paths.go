@@ -13,6 +13,7 @@ import (
 //	/sys/fs/bpf/domain-route/               root's, 0700: the lock
 //	    live/maps/NAME                      every map
 //	    live/links/NAME                     one link for each hook
+//	    live/libc/FILE_PLACES_END           one link for each end of functions of a C library
 //	    live/text/GENERATION                the rule set's text, deflated
 //	    live/clsact/INDEX_FORM              interfaces that got a filter (kernels below 6.6)
 //	    staging_PID/...                     a start under way, or what a killed one left
@@ -34,12 +35,15 @@ const (
 type tree string
 
 func (t tree) dirs() []string {
-	return []string{string(t), t.dir("maps"), t.dir("links"), t.dir("text"), t.dir("clsact")}
+	return []string{string(t), t.dir("maps"), t.dir("links"), t.dir("libc"), t.dir("text"), t.dir("clsact")}
 }
 
 func (t tree) dir(name string) string     { return filepath.Join(string(t), name) }
 func (t tree) mapPin(name string) string  { return filepath.Join(string(t), "maps", name) }
 func (t tree) linkPin(name string) string { return filepath.Join(string(t), "links", name) }
+func (t tree) probePin(name string) string {
+	return filepath.Join(string(t), "libc", name)
+}
 func (t tree) textPin(generation uint32) string {
 	return filepath.Join(string(t), "text", fmt.Sprint(generation))
 }

@@ -15,7 +15,7 @@ import (
 // StartOptions say what to attach where.
 type StartOptions struct {
 	Cgroup  string       // cgroup v2 directory; empty: as it is, or the root of cgroup v2, wherever it is mounted
-	Observe *Observers   // nil: as it is, or the programs' sockets
+	Observe *Observers   // nil: as it is, or the programs' sockets and C libraries
 	History *bool        // whether names without a rule are kept; nil: as it is, or yes
 	Present []Device     // all interfaces there are
 	Own     []netip.Addr // the host's own addresses
@@ -27,6 +27,7 @@ type Started struct {
 	Cgroup    string
 	Observers Observers
 	History   bool
+	Warnings  []string
 }
 
 // Start loads, attaches and enables everything, or brings what is running to this version. It is all or
@@ -77,13 +78,13 @@ func (l *lock) start(o StartOptions, cgroup string) (Started, error) {
 
 // fresh builds everything in a staging directory, publishes it by one rename, and enables it by one word.
 func (l *lock) fresh(o StartOptions, cgroup string) (Started, error) {
-	observe := Observers{Sockets: true}
+	observe := Observers{Sockets: true, Libc: true}
 	if o.Observe != nil {
 		observe = *o.Observe
 	}
 	s := &System{lock: l, tree: tree(fmt.Sprintf("%s/%s%d", base, stagingPrefix, os.Getpid()))}
 	defer s.closeMaps()
-	err := s.build(observe, cgroup)
+	err := s.build(&observe, o.Observe != nil, cgroup)
 	if err == nil && o.History != nil {
 		err = s.keepHistory(*o.History)
 	}
@@ -99,7 +100,7 @@ func (l *lock) fresh(o StartOptions, cgroup string) (Started, error) {
 	if err != nil {
 		return Started{}, errors.Join(err, dismantle(s.tree))
 	}
-	return Started{"started", cgroup, observe, s.history()}, nil
+	return Started{"started", cgroup, observe, s.history(), s.warnings}, nil
 }
 
 func (s *System) publish() error {
@@ -110,8 +111,9 @@ func (s *System) publish() error {
 	return nil
 }
 
-// build loads, attaches and pins everything below the system's tree. The maps stay open.
-func (s *System) build(o Observers, cgroup string) error {
+// build loads, attaches and pins everything below the system's tree. The maps stay open. What cannot be observed and
+// was not asked for is taken out of the observers.
+func (s *System) build(o *Observers, asked bool, cgroup string) error {
 	for _, dir := range s.tree.dirs() {
 		if err := os.Mkdir(dir, 0o700); err != nil {
 			return fmt.Errorf("make %s: %w", dir, err)
@@ -134,14 +136,18 @@ func (s *System) build(o Observers, cgroup string) error {
 			return fmt.Errorf("keep the map %s open: %w", name, err)
 		}
 	}
-	if err := s.initialise(o, cgroup); err != nil {
+	if err := s.initialise(cgroup); err != nil {
 		return err
 	}
-	return s.attach(o, objs.programs)
+	if err := s.attach(o, asked, objs.programs); err != nil {
+		return err
+	}
+	s.setObservers(o.bits())
+	return nil
 }
 
 // initialise writes the first state: not enabled, an empty rule set.
-func (s *System) initialise(o Observers, cgroup string) error {
+func (s *System) initialise(cgroup string) error {
 	home, err := netnsCookie()
 	if err != nil {
 		return err
@@ -155,13 +161,12 @@ func (s *System) initialise(o Observers, cgroup string) error {
 		return fmt.Errorf("make a key: %w", err)
 	}
 	state := learnState{
-		Layout:    layout,
-		Observers: o.bits(),
-		Active:    1 << 8, // generation 1: what no learnt name has is 0
-		Home:      home,
-		History:   1,
-		CgroupId:  cgroupID,
-		Key:       [2]uint64{binary.LittleEndian.Uint64(key[:]), binary.LittleEndian.Uint64(key[8:])},
+		Layout:   layout,
+		Active:   1 << 8, // generation 1: what no learnt name has is 0
+		Home:     home,
+		History:  1,
+		CgroupId: cgroupID,
+		Key:      [2]uint64{binary.LittleEndian.Uint64(key[:]), binary.LittleEndian.Uint64(key[8:])},
 	}
 	copy(state.Cgroup[:], cgroup)
 	if err := s.maps[learnMapStates].Put(uint32(0), &state); err != nil {
@@ -211,9 +216,10 @@ func (s *System) update(o StartOptions, cgroup string) (Started, error) {
 	defer objs.Close()
 	// Both until it is done: cut short, status tells what may be attached.
 	s.setObservers(s.state.Observers | done.Observers.bits())
-	if err := s.attach(done.Observers, objs.programs); err != nil {
+	if err := s.attach(&done.Observers, o.Observe != nil, objs.programs); err != nil {
 		return done, err
 	}
+	done.Warnings = s.warnings
 	s.setObservers(done.Observers.bits())
 	if err := s.enable(o.Own); err != nil {
 		return done, err

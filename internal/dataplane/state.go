@@ -29,6 +29,8 @@ type System struct {
 	page    []byte                  // the map of states, in memory
 	inForce map[ruleset.Target]bool // the targets of the rule set in force, once Rules has read it
 	chores  *objects                // programs that commands run themselves, once one did
+
+	warnings []string // of start
 }
 
 // Open takes the lock and opens what is started, mends what a killed command left, and refreshes the host's own
@@ -123,7 +125,16 @@ func (s *System) openMaps() error {
 	if found := binary.NativeEndian.Uint32(raw); found != layout {
 		return otherLayout(found)
 	}
-	spec, err := loadLearn()
+	for _, from := range []func() (*ebpf.CollectionSpec, error){loadLearn, loadLibc} {
+		if err := s.openMapsOf(from); err != nil {
+			return err
+		}
+	}
+	return s.mapState()
+}
+
+func (s *System) openMapsOf(from func() (*ebpf.CollectionSpec, error)) error {
+	spec, err := from()
 	if err != nil {
 		return fmt.Errorf("read the embedded programs: %w", err)
 	}
@@ -134,7 +145,7 @@ func (s *System) openMaps() error {
 			}
 		}
 	}
-	return s.mapState()
+	return nil
 }
 
 func (s *System) openMap(name string) error {

@@ -32,6 +32,7 @@ type Status struct {
 	Generation uint32
 	History    bool // names without a rule are kept
 	Programs   []Program
+	Libraries  []Library // C libraries, where they are observed
 	Counters   []Counter
 	Memory     uint64 // bytes of kernel memory, all maps
 	Warnings   []string
@@ -121,6 +122,12 @@ func (s *System) status(present []Device) (Status, error) {
 		return st, err
 	}
 	st.Warnings = append(st.Warnings, s.missing(st.Programs)...)
+	if observers.Libc && st.Home {
+		if st.Libraries, err = s.libraries(); err != nil {
+			return st, err
+		}
+		st.Warnings = append(st.Warnings, unobserved(st.Libraries)...)
+	}
 	if st.Counters, err = s.counters(); err != nil {
 		return st, err
 	}

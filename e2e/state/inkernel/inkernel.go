@@ -22,11 +22,11 @@ const (
 )
 
 // Hooks is how many programs are attached to the cgroup with the observer `sockets`.
-const Hooks = 6
+const Hooks = 8
 
 var cgroupHooks = []ebpf.AttachType{
 	ebpf.AttachCGroupInet4Connect, ebpf.AttachCGroupInet6Connect, ebpf.AttachCGroupUDP4Sendmsg, ebpf.AttachCGroupUDP6Sendmsg,
-	ebpf.AttachCGroupInetIngress, ebpf.AttachCGroupInetEgress,
+	ebpf.AttachCGroupInet4Bind, ebpf.AttachCGroupInet6Bind, ebpf.AttachCGroupInetIngress, ebpf.AttachCGroupInetEgress,
 }
 
 // Attached lists the programs on a cgroup, whosever they are.

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: (MIT OR GPL-2.0-only)
+/* Entry points of the observer `libc`: at the beginning and the end of the functions that look names up. */
+#include "libc.h"
+#include "registers.h"
+
+char LICENSE[] SEC("license") = "Dual MIT/GPL";
+
+/* Where the function puts a pointer to its result, 0 if it returns it. */
+static __always_inline __u64 result_argument(struct registers *ctx, __u64 function)
+{
+	__u64 fourth = ARGUMENT_4(ctx), fifth = ARGUMENT_5(ctx), sixth = ARGUMENT_6(ctx);
+
+	/* Each at its own constant place: the verifier wants no computed one. */
+	asm volatile("" : "+r"(fourth), "+r"(fifth), "+r"(sixth));
+	if (function == LIBC_GETADDRINFO)
+		return fourth;
+	if (function == LIBC_GETHOSTBYNAME_R)
+		return fifth;
+	return function == LIBC_GETHOSTBYNAME2_R ? sixth : 0;
+}
+
+SEC("uprobe")
+int libc_enter(struct registers *ctx)
+{
+	struct state *st = get_state();
+	struct libc_frame frame = {};
+	struct libc_call call = {};
+
+	if (!st || !st->enabled)
+		return 0;
+	if (!in_cgroup(st->cgroup_id)) {
+		count(COUNT_LIBC_OUTSIDE);
+		return 0;
+	}
+	frame.thread = bpf_get_current_pid_tgid();
+	frame.stack = STACK(ctx) + RETURN_ADDRESS;
+	frame.function = bpf_get_attach_cookie(ctx);
+	call.name = ARGUMENT_1(ctx);
+	call.result = result_argument(ctx, frame.function);
+	bpf_map_update_elem(&libc_calls, &frame, &call, BPF_ANY);
+	return 0;
+}
+
+SEC("uretprobe")
+int libc_return(struct registers *ctx)
+{
+	struct state *st = get_state();
+	struct libc_frame frame = {};
+	struct libc_call call, *there;
+
+	if (!st || !st->enabled)
+		return 0;
+	frame.thread = bpf_get_current_pid_tgid();
+	frame.stack = STACK(ctx);
+	frame.function = bpf_get_attach_cookie(ctx);
+	there = bpf_map_lookup_elem(&libc_calls, &frame);
+	if (!there)
+		return 0;
+	call = *there;
+	bpf_map_delete_elem(&libc_calls, &frame);
+	learn_call(&frame, &call, RETURNED(ctx), st);
+	return 0;
+}

@@ -1,0 +1,133 @@
+package libc
+
+import (
+	"debug/elf"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"runtime"
+	"syscall"
+)
+
+// A Function is a place in a library's file where a probe belongs.
+type Function struct {
+	Name   string
+	Number uint64 // enum libc_function in bpf/libc.h
+	Offset uint64 // in the file
+}
+
+// functions are the numbers of what looks names up.
+var functions = map[string]uint64{
+	"getaddrinfo":      1,
+	"gethostbyname":    2,
+	"gethostbyname2":   3,
+	"gethostbyname_r":  4,
+	"gethostbyname2_r": 5,
+}
+
+const (
+	maxFile    = 64 << 20 // bytes; C libraries have 2 to 20 MB with all their symbols
+	maxSection = 4 << 20  // bytes of symbols, or of their names
+)
+
+var errNotLibrary = errors.New("not a C library of this machine")
+
+// read opens the file and finds its functions. What it reads may be a user's own file.
+func (l *Library) read(path string) error {
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return err
+	}
+	if l.Functions, err = l.functionsOf(file); err != nil {
+		file.Close()
+		return err
+	}
+	l.file = file
+	return nil
+}
+
+func (l *Library) functionsOf(file *os.File) ([]Function, error) {
+	st, err := file.Stat()
+	if err != nil {
+		return nil, err
+	}
+	sys, ok := st.Sys().(*syscall.Stat_t)
+	if !ok || sys.Dev != l.Device || sys.Ino != l.Inode || !st.Mode().IsRegular() || st.Size() > maxFile {
+		return nil, errNotLibrary
+	}
+	found, err := findFunctions(file)
+	if err == nil && len(found) == 0 {
+		err = errNotLibrary
+	}
+	return found, err
+}
+
+// findFunctions reads the exported symbols of an ELF file.
+func findFunctions(r io.ReaderAt) (found []Function, err error) {
+	defer func() {
+		if p := recover(); p != nil { // debug/elf is not hardened against such files
+			err = fmt.Errorf("%w: %v", errNotLibrary, p)
+		}
+	}()
+	f, err := elf.NewFile(r)
+	if err != nil {
+		return nil, malformed(err)
+	}
+	defer f.Close()
+	if f.Class != elf.ELFCLASS64 || f.Type != elf.ET_DYN || f.Machine != machineOf[runtime.GOARCH] || !modest(f) {
+		return nil, errNotLibrary
+	}
+	symbols, err := f.DynamicSymbols()
+	if err != nil {
+		return nil, malformed(err)
+	}
+	seen := map[Function]bool{}
+	for _, s := range symbols {
+		fn := Function{Name: s.Name, Number: functions[s.Name]}
+		if fn.Number == 0 || elf.ST_TYPE(s.Info) != elf.STT_FUNC || s.Section == elf.SHN_UNDEF {
+			continue
+		}
+		var ok bool
+		if fn.Offset, ok = fileOffset(f, s.Value); ok && !seen[fn] {
+			seen[fn] = true
+			found = append(found, fn)
+		}
+	}
+	return found, nil
+}
+
+// malformed tells what a file is not from what the disk did not give.
+func malformed(err error) error {
+	var disk *fs.PathError
+	if errors.As(err, &disk) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", errNotLibrary, err)
+}
+
+var machineOf = map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64}
+
+// modest tells whether the symbols are as large as the file says and not larger: compressed ones might be.
+func modest(f *elf.File) bool {
+	for _, s := range f.Sections {
+		if s.Type != elf.SHT_DYNSYM && s.Type != elf.SHT_STRTAB {
+			continue
+		}
+		if s.Flags&elf.SHF_COMPRESSED != 0 || s.Size > maxSection {
+			return false
+		}
+	}
+	return true
+}
+
+// fileOffset is where an address of code stands in the file.
+func fileOffset(f *elf.File, address uint64) (uint64, bool) {
+	for _, p := range f.Progs {
+		if p.Type == elf.PT_LOAD && p.Flags&elf.PF_X != 0 && p.Vaddr <= address && address < p.Vaddr+p.Filesz {
+			return address - p.Vaddr + p.Off, true
+		}
+	}
+	return 0, false
+}
