@@ -1,0 +1,75 @@
+package browser
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/domain-route/domain-route/e2e/harness"
+	"github.com/domain-route/domain-route/internal/lab"
+)
+
+// A browser is one run of chromium with a profile of its own, which loads one page and ends.
+type browser struct {
+	cmd       *lab.Cmd
+	url       string
+	dom, errs bytes.Buffer
+}
+
+// noise is what chromium says on machines without a message bus.
+var noise = regexp.MustCompile(`(?m)^.*dbus/.*\n`)
+
+// chromium finds the program itself: the script around it takes flags from files of the machine.
+func chromium(t *testing.T) string {
+	t.Helper()
+	for _, name := range []string{"/usr/lib/chromium/chromium", "chromium", "chromium-browser"} {
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	harness.Need(t, false, "chromium")
+	return ""
+}
+
+// open starts a browser, which is killed when it takes too long.
+func open(t *testing.T, h *harness.Host, s *site, url string, flags ...string) *browser {
+	t.Helper()
+	home, err := os.MkdirTemp(h.Dir, "browser")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chown(home, user, user); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	t.Cleanup(cancel)
+	args := append([]string{
+		"--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
+		"--disable-component-update", "--disable-sync", "--disable-breakpad", "--user-data-dir=" + home,
+		"--ignore-certificate-errors-spki-list=" + strings.Join(s.keys, ","), "--dump-dom",
+	}, flags...)
+	b := &browser{cmd: h.Command(ctx, chromium(t), append(args, url)...).AsUser(user), url: url}
+	b.cmd.Dir = home
+	b.cmd.Env = []string{"PATH=/usr/bin:/bin", "HOME=" + home, "TMPDIR=" + home, "LC_ALL=C.UTF-8"}
+	b.cmd.Stdout, b.cmd.Stderr = &b.dom, &b.errs
+	b.cmd.WaitDelay = time.Second // its children may outlive it and keep the pipes
+	if err := b.cmd.Start(); err != nil {
+		t.Fatalf("start chromium: %v", err)
+	}
+	return b
+}
+
+// wait fails the test unless the browser ends by itself and the page's script has run.
+func (b *browser) wait(t *testing.T) {
+	t.Helper()
+	err := b.cmd.Wait()
+	if err != nil || !strings.Contains(b.dom.String(), scriptRan) {
+		errs := noise.ReplaceAllString(b.errs.String(), "")
+		t.Errorf("chromium %s: %v\n%s\n%s", b.url, err, b.dom.String(), errs[max(0, len(errs)-2000):])
+	}
+}
