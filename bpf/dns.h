@@ -156,7 +156,7 @@ static long walk_param(__u32 i, struct scratch_ref *ref)
 		return 1;
 	key = u16_at(s, w->param);
 	length = u16_at(s, w->param + 2);
-	w->bad = w->param + PARAM_HEAD > w->end || w->param + PARAM_HEAD + length > w->end;
+	w->bad = w->param + PARAM_HEAD + length > w->end;
 	if (w->bad)
 		return 1;
 	w->hint = w->param + PARAM_HEAD;

@@ -87,32 +87,29 @@ func TestFlushWhileLearning(t *testing.T) {
 	h.Must("rule", "add", "ruled.example", "vpn0")
 	s := h.MustHost("ruled.example")
 	a := h.MustAgent(lab.AgentOptions{UID: alice})
-	stop, done := make(chan struct{}), make(chan int)
+	const flushes = 12
+	done := make(chan struct{})
 	go func() {
-		n := 0
-		for {
-			select {
-			case <-stop:
-				done <- n
-				return
-			default:
-				h.Run("flush")
-				n++
-			}
+		defer close(done)
+		for range flushes {
+			h.Run("flush")
 		}
 	}()
-	elsewhere := 0
-	for range 300 {
+	rounds, elsewhere := 0, 0
+	for over := false; !over; rounds++ {
+		select {
+		case <-done:
+			over = true
+		default:
+		}
 		resolve(t, a, "ruled.example")
 		if goesBy(h, a, s.Addr4) != "vpn0" {
 			elsewhere++
 		}
 	}
-	close(stop)
-	n := <-done
-	t.Logf("%d flushes, %d of 300 connections after a forgotten answer", n, elsewhere)
-	if elsewhere > 2*n {
-		t.Errorf("%d of 300 connections went elsewhere, with %d flushes", elsewhere, n)
+	t.Logf("%d flushes, %d of %d connections after a forgotten answer", flushes, elsewhere, rounds)
+	if elsewhere > 2*flushes || rounds < 10*flushes {
+		t.Errorf("%d of %d connections went elsewhere, with %d flushes", elsewhere, rounds, flushes)
 	}
 	resolve(t, a, "ruled.example")
 	expect(t, h, a, s.Addr4, "vpn0", "after it all")

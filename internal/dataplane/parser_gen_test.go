@@ -24,7 +24,8 @@ type exchange struct {
 // generator makes exchanges; the same seed gives the same ones. No two have the same question.
 type generator struct {
 	*rand.Rand
-	made int
+	made   int
+	broken bool // the message has a record that is none, by design
 }
 
 func newGenerator(seed uint64) *generator {
@@ -38,6 +39,7 @@ func pick[T any](g *generator, list ...T) T { return list[g.IntN(len(list))] }
 
 func (g *generator) next() exchange {
 	for {
+		g.broken = false
 		q, r, want := g.messages()
 		query, err1 := q.Pack()
 		answer, err2 := r.Pack()
@@ -46,6 +48,9 @@ func (g *generator) next() exchange {
 			continue
 		}
 		e := exchange{query: query, answer: answer, want: want}
+		if g.broken {
+			e.mutations = 1
+		}
 		if g.chance(80) {
 			e.mutations = 1 + g.IntN(4)
 			for range e.mutations {
@@ -146,6 +151,11 @@ func (g *generator) service(h dns.RR_Header) dns.RR {
 	hints := pick(g, 1, 1, 2, 3, 8)
 	if g.chance(3) {
 		hints = 60 + g.IntN(20)
+	}
+	if g.chance(6) {
+		g.broken = true
+		length := pick(g, 0, 1, 3, 5, 6, 8, 15, 17, 32) // some are right
+		s.Value = append(s.Value, &dns.SVCBLocal{KeyCode: pick(g, dns.SVCB_IPV4HINT, dns.SVCB_IPV6HINT), Data: g.bytes(length)})
 	}
 	if g.chance(60) {
 		v := &dns.SVCBIPv4Hint{}
