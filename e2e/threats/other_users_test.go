@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
@@ -86,10 +85,18 @@ func TestOtherUsersServer(t *testing.T) {
 // system's C library. If that is observed she moves this one process, and nobody else at all. Defence: the scope
 // (process) of what the C library is seen to answer.
 func TestOtherUsersHostsFile(t *testing.T) {
-	h := &kit.Host{Host: harness.Started(t)}
+	for _, observed := range []bool{true, false} {
+		t.Run(fmt.Sprintf("observed %v", observed), func(t *testing.T) { testHostsFile(t, observed) })
+	}
+}
+
+func testHostsFile(t *testing.T, observed bool) {
+	observers := []string{"--observe", "sockets"}
+	if observed {
+		observers = append(observers, "--observe", "libc")
+	}
+	h := &kit.Host{Host: harness.Started(t, observers...)}
 	e := newEverybody(t, h.Host)
-	observed := slices.Contains(observersOf(h.Host), "libc")
-	t.Logf("the C library is observed: %v", observed)
 	client := kit.Glibc(t, h)
 	for i, program := range []kit.Command{client, {kit.Tool(t, "/usr/bin/python3"), "-I", "-S", "-c", pythonClient}} {
 		for _, c := range []struct{ name, moved string }{
@@ -125,12 +132,6 @@ a = socket.getaddrinfo(sys.argv[3], int(sys.argv[2]), socket.AF_INET, socket.SOC
 s = socket.create_connection(a, timeout=5)
 print(sys.argv[3], s.makefile().readline().strip())
 `
-
-func observersOf(h *harness.Host) []string {
-	var data struct{ Observers []string }
-	h.JSON(&data, "status")
-	return data.Observers
-}
 
 // byHosts has a program of Alice's connect to a name by a hosts file that says where it is, and tells by which uplink it
 // went; none if it was refused.
