@@ -3,12 +3,15 @@ package reset
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -27,6 +30,10 @@ func play(role string) int {
 		err = serve(arg)
 	case "half":
 		err = halfClosed(arg)
+	case "abandon":
+		err = abandon(arg)
+	case "twins":
+		err = twins(arg)
 	case "evil":
 		err = evil(arg)
 	}
@@ -76,6 +83,53 @@ func halfClosed(addr string) error {
 	if _, err := c.Read(make([]byte, 1)); err == nil || err == io.EOF {
 		return fmt.Errorf("read: %v", err)
 	}
+	return nil
+}
+
+// abandon sends to one that does not read until no more fits, and closes: FIN-WAIT-1, with data, and nobody's.
+func abandon(addr string) error {
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		return err
+	}
+	block := make([]byte, 1<<20)
+	for err == nil {
+		if err = c.SetWriteDeadline(time.Now().Add(100 * time.Millisecond)); err == nil {
+			_, err = c.Write(block)
+		}
+	}
+	if !errors.Is(err, os.ErrDeadlineExceeded) {
+		return err
+	}
+	c.Close()
+	fmt.Println("ready")
+	_, _ = bufio.NewReader(os.Stdin).ReadString('\n')
+	return nil
+}
+
+// twins connects two datagram sockets from one address to one address: the kernel finds either.
+func twins(addr string) error {
+	to, err := netip.ParseAddrPort(addr)
+	if err != nil {
+		return err
+	}
+	for range 2 {
+		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+		if err == nil {
+			err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
+		}
+		if err == nil {
+			err = unix.Bind(fd, &unix.SockaddrInet4{Port: 40100})
+		}
+		if err == nil {
+			err = unix.Connect(fd, &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()})
+		}
+		if err != nil {
+			return err
+		}
+	}
+	fmt.Println("ready")
+	_, _ = bufio.NewReader(os.Stdin).ReadString('\n')
 	return nil
 }
 

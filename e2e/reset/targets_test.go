@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
+	"strings"
 	"testing"
 
 	"github.com/vishvananda/netlink"
@@ -160,6 +162,14 @@ func TestStates(t *testing.T) {
 		}
 		return err
 	}))
+	start(t, h, "abandon "+netip.AddrPortFrom(server.Addr4, 7200).String()) // FIN-WAIT-1, to be left alone
+	check(t, h.Client.Do(func() error {
+		table, err := os.ReadFile("/proc/thread-self/net/tcp")
+		if !strings.Contains(string(table), ":1C20 04 ") { // port 7200, state FIN-WAIT-1
+			t.Errorf("%v: the abandoned connection is not there: %s", err, table)
+		}
+		return err
+	}))
 	start(t, h, "half "+netip.AddrPortFrom(server.Addr4, 7200).String()) // FIN-WAIT-2
 	closeWait, err := a.Socket("tcp6")
 	check(t, err)
@@ -181,4 +191,18 @@ func TestStates(t *testing.T) {
 			t.Errorf("%s: %v, want ECONNABORTED", what, err)
 		}
 	}
+}
+
+// Two datagram sockets with the same addresses: the kernel finds one of them, and the other after that.
+func TestTwins(t *testing.T) {
+	h := harness.Started(t)
+	a := h.MustAgent(lab.AgentOptions{})
+	server := h.MustHost("ruled.test")
+	check(t, via.Learn(a, "ruled.test"))
+	start(t, h, "twins "+addrPort(via.UDP4, server).String())
+	h.Must("rule", "add", "ruled.test", "vpn0")
+	if rows := reset(t, h); len(rows) != 2 {
+		t.Errorf("%+v, want both", rows)
+	}
+	wantRows(t, reset(t, h))
 }

@@ -107,20 +107,23 @@ func resetNow(s *dataplane.System, limit pattern.Pattern, dry bool) (*resetList,
 	if dry {
 		return &resetList{DryRun: true, Sockets: rows}, nil
 	}
-	closed, err := closeAll(s, rows)
+	closed, missed, err := closeAll(rows, (*netdev.Socket).Destroy)
+	if err == nil && len(missed) > 0 {
+		err = stillOpen(s, missed)
+	}
 	return &resetList{Sockets: closed}, err
 }
 
-// closeAll closes what is still there, and returns what it closed. Of two datagram sockets with the same addresses the
-// kernel finds one: the other is found once that is closed, if it is to be closed, too.
-func closeAll(s *dataplane.System, rows []resetRow) ([]resetRow, error) {
-	closed := []resetRow{}
-	for left := rows; len(left) > 0; {
-		var missed []resetRow
+// closeAll closes what the kernel finds. Of two datagram sockets with the same addresses it finds one: the other is
+// found once that is closed, if it is to be closed, too.
+func closeAll(rows []resetRow, destroy func(*netdev.Socket) (bool, error)) (closed, missed []resetRow, err error) {
+	closed = []resetRow{}
+	for left := rows; len(left) > 0; left = missed {
+		missed = nil
 		for _, r := range left {
-			done, err := r.socket.Destroy()
+			done, err := destroy(&r.socket)
 			if err != nil {
-				return closed, resetError(err)
+				return closed, nil, resetError(err)
 			}
 			if done {
 				closed = append(closed, r)
@@ -129,11 +132,10 @@ func closeAll(s *dataplane.System, rows []resetRow) ([]resetRow, error) {
 			}
 		}
 		if len(missed) == len(left) {
-			return closed, stillOpen(s, missed)
+			break
 		}
-		left = missed
 	}
-	return closed, nil
+	return closed, missed, nil
 }
 
 // stillOpen is the error for sockets that are open and that the kernel does not find by their addresses.

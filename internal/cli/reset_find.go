@@ -60,12 +60,13 @@ func misplaced(s *dataplane.System, judge *dataplane.Judge, limit pattern.Patter
 			continue
 		}
 		row := resetRow{Protocol: k.Protocol, Local: k.Local, Remote: k.Remote, Now: placeNow(k, devices),
-			UID: k.UID, User: userName(k.UID), Processes: []resetProcess{}, socket: k}
+			UID: k.UID, Processes: []resetProcess{}, socket: k}
 		elsewhere, err := row.judge(judge, hold, holders[k.Inode], limit)
 		if err != nil {
 			return nil, err
 		}
 		if elsewhere {
+			row.User = userName(k.UID)
 			rows = append(rows, row)
 		}
 	}

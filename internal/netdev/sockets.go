@@ -91,7 +91,7 @@ func (r *diagRequest) Serialize() []byte {
 }
 
 // Sockets lists the connected TCP and UDP sockets of both families, with what a map of socket storage (a file
-// descriptor) has of each. Returns ErrNoDiag.
+// descriptor; -1: none) has of each. Returns ErrNoDiag.
 func Sockets(storage int) ([]Socket, error) {
 	var all []Socket
 	var heard []listener
@@ -133,9 +133,11 @@ func dump(family, protocol uint8, storage int) ([][]byte, error) {
 	for try := 0; ; try++ {
 		req := nl.NewNetlinkRequest(unix.SOCK_DIAG_BY_FAMILY, unix.NLM_F_DUMP)
 		req.AddData(&diagRequest{family: family, protocol: protocol, states: states})
-		maps := nl.NewRtAttr(requestStorages, nil)
-		maps.AddRtAttr(requestStorageMap, binary.NativeEndian.AppendUint32(nil, uint32(storage)))
-		req.AddData(maps)
+		if storage >= 0 {
+			maps := nl.NewRtAttr(requestStorages, nil)
+			maps.AddRtAttr(requestStorageMap, binary.NativeEndian.AppendUint32(nil, uint32(storage)))
+			req.AddData(maps)
+		}
 		messages, err := req.Execute(unix.NETLINK_SOCK_DIAG, 0)
 		switch {
 		case err == nil:
