@@ -105,3 +105,20 @@ func TestEscapedArguments(t *testing.T) {
 		plain(t, strings.Join(args, " "), r.Stdout+r.Stderr)
 	}
 }
+
+// TestEscapedInterface: so may an interface be called, and status lists those that are watched.
+func TestEscapedInterface(t *testing.T) {
+	h := harness.New(t, lab.Options{})
+	const evil = "x\x1b[2J\u009b\x7f"
+	if err := h.AddUplink(evil, lab.UplinkOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	start := []string{"start", "--cgroup", h.Cgroup, "--observe", "tc:" + evil}
+	for _, args := range [][]string{start, {"start", "-o", "json"}, {"status"}, {"status", "-o", "json"}, {"rule", "add", "x.example", evil}} {
+		r := h.Run(args...)
+		plain(t, strings.Join(args, " "), r.Stdout+r.Stderr)
+		if args[0] != "rule" && (r.Code != 0 || !strings.Contains(r.Stdout+r.Stderr, "tc:x")) {
+			t.Errorf("%q: %+v", args, r)
+		}
+	}
+}

@@ -3,6 +3,9 @@ package dataplane
 import (
 	"errors"
 	"net/netip"
+	"os"
+	"regexp"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -34,6 +37,29 @@ func elements(t *testing.T, s *System) int {
 		check(t, each(s.maps[from], func(learnScope, learnLearntSet) { n++ }))
 	}
 	return n
+}
+
+// The programs know a map by its number, we by its place in the list.
+func TestChoreMaps(t *testing.T) {
+	text, err := os.ReadFile("../../bpf/chores.h")
+	check(t, err)
+	m := regexp.MustCompile(`enum chore_map \{([^}]*)\}`).FindSubmatch(text)
+	if m == nil {
+		t.Fatal("no enum chore_map")
+	}
+	if d := cmp.Diff(evidenceMaps, strings.Split(strings.ToLower(strings.Join(strings.Fields(string(m[1])), "")), ",")); d != "" {
+		t.Error(d)
+	}
+	s := choreSystem(t)
+	for number, from := range evidenceMaps {
+		l := learnLearnt{Name: 7, Seen: 1}
+		scope := learnScope{Pid: uint32(number), Addr: netip.MustParseAddr("192.0.2.1").As16()}
+		check(t, s.maps[from].Put(scope, &learnLearntSet{Names: [4]learnLearnt{l}}))
+		done, err := s.forgetOne(order{Map: uint32(number), Name: 7, Until: 1, PID: scope.Pid, Addr: scope.Addr})
+		if !done || err != nil || elements(t, s) != 0 {
+			t.Errorf("%s: forgot: %v, %v", from, done, err)
+		}
+	}
 }
 
 func TestForget(t *testing.T) {
