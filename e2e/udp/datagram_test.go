@@ -90,8 +90,12 @@ func TestOneEINTREach(t *testing.T) {
 			t.Errorf("packets left by %s", by)
 		}
 		after := w.Counters()
-		if n := after["send_again"] - before["send_again"]; interrupted != sockets || n != sockets {
-			t.Errorf("%d EINTR, %d counted, want %d", interrupted, n, sockets)
+		seen := sockets
+		if restarts() {
+			seen = 0
+		}
+		if n := after["send_again"] - before["send_again"]; interrupted != seen || n != sockets {
+			t.Errorf("%d EINTR, want %d; %d counted, want %d", interrupted, seen, n, sockets)
 		}
 	})
 }

@@ -17,7 +17,7 @@ const envRole = "DOMAIN_ROUTE_UDP_ROLE"
 
 // playRole returns the exit code.
 func playRole(role string, args []string) int {
-	roles := map[string]func([]string) error{"hammer": hammer}
+	roles := map[string]func([]string) error{"hammer": hammer, "quic": quicClient}
 	if err := roles[role](args); err != nil {
 		fmt.Fprintln(os.Stderr, role+":", err)
 		return 1
