@@ -85,8 +85,8 @@ func (l *lock) fresh(o StartOptions, cgroup string) (Started, error) {
 	s := &System{lock: l, tree: tree(fmt.Sprintf("%s/%s%d", base, stagingPrefix, os.Getpid()))}
 	defer s.closeMaps()
 	err := s.build(&observe, o.Observe != nil, cgroup)
-	if err == nil && o.History != nil {
-		err = s.keepHistory(*o.History)
+	if err == nil && o.History != nil && !*o.History {
+		s.setHistory(0)
 	}
 	if err == nil {
 		err = s.publish()
