@@ -88,3 +88,33 @@ func TestLookUpUnanswered(t *testing.T) {
 	}
 	leavesBy(t, h, known.Addr4, "vpn0")
 }
+
+// TestTold: each step has one line on standard error, or one element of the JSON; what is no yes and no no is refused.
+func TestTold(t *testing.T) {
+	h := harness.New(t, lab.Options{})
+	r := h.Run("start", "--cgroup", h.Cgroup)
+	var steps []string
+	for line := range strings.Lines(r.Stderr) {
+		step, _, _ := strings.Cut(strings.TrimPrefix(line, "domain-route: "), ":")
+		steps = append(steps, step)
+	}
+	want := []string{"import", "flush", "look-up"}
+	if len(steps) < 4 || !slices.Equal(steps[len(steps)-3:], want) || r.Stdout != "" {
+		t.Errorf("stdout %q, stderr\n%s", r.Stdout, r.Stderr)
+	}
+	var data struct {
+		Warm []struct{ Step, Result string }
+	}
+	r = h.JSON(&data, "start")
+	if len(data.Warm) != 3 || strings.Contains(r.Stderr, "flush") {
+		t.Errorf("JSON has %+v, standard error\n%s", data.Warm, r.Stderr)
+	}
+	for i, s := range data.Warm {
+		if s.Step != want[i] || s.Result == "" {
+			t.Errorf("step %d is %+v", i, s)
+		}
+	}
+	if r := h.Run("start", "--flush=maybe"); r.Code != 2 {
+		t.Errorf("--flush=maybe: exit %d, %s", r.Code, r.Stderr)
+	}
+}

@@ -42,7 +42,7 @@ func (w *warmStart) run(a *app, fresh bool) []warm.Step {
 	var steps []warm.Step
 	o := warm.Options{Flush: w.flush == "yes", Teach: teach, Names: namesOfRules}
 	if fresh {
-		o.Names = func() ([]pattern.Name, error) { return nil, nil } // rules do not outlive a stop
+		o.Names = func() ([]pattern.Name, int, error) { return nil, 0, nil } // rules do not outlive a stop
 	}
 	warm.Run(context.Background(), o, func(s warm.Step) {
 		steps = append(steps, s)
@@ -69,16 +69,17 @@ func teach(ctx context.Context, facts []warm.Fact) error {
 	})
 }
 
-func namesOfRules() (names []pattern.Name, err error) {
+// rulesForNames is how many rules are looked through for names: more than enough for as many as are looked up.
+const rulesForNames = 10000
+
+func namesOfRules() (names []pattern.Name, others int, err error) {
 	err = withSystem(func(s *dataplane.System) error {
-		set, err := s.Rules()
-		if err == nil {
-			names = warm.Names(set.Rules())
-		}
+		rules, all, err := s.FirstRules(rulesForNames)
+		names, others = warm.Names(rules), all-len(rules)
 		return err
 	})
 	if errors.Is(err, dataplane.ErrNotStarted) {
-		return nil, errors.New("stopped meanwhile")
+		return nil, 0, errors.New("stopped meanwhile")
 	}
-	return names, err
+	return names, others, err
 }

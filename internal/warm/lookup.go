@@ -33,7 +33,12 @@ func Names(rules []ruleset.Rule) []pattern.Name {
 func (o Options) lookUp(whole context.Context) Step {
 	ctx, cancel := context.WithTimeout(whole, lookUpTime)
 	defer cancel()
-	names, err := within(ctx, o.Names)
+	others := make(chan int, 1)
+	names, err := within(ctx, func() ([]pattern.Name, error) {
+		names, n, err := o.Names()
+		others <- n
+		return names, err
+	})
 	if err != nil {
 		return Step{stepLookUp, "the rules' names were not looked up", err.Error()}
 	}
@@ -43,12 +48,12 @@ func (o Options) lookUp(whole context.Context) Step {
 	leftOut := max(0, len(names)-lookUpMost)
 	t := lookUpAll(ctx, names[:len(names)-leftOut], ask)
 	result := fmt.Sprintf("%s: %d answered, %d without an address, %d failed", counted(len(names)-leftOut, "name"), len(t.facts), t.empty, t.failed)
-	if leftOut > 0 {
-		result += fmt.Sprintf("; %d more left out", leftOut)
+	if more := leftOut + <-others; more > 0 {
+		result += fmt.Sprintf("; %d more left out", more)
 	}
 	step := Step{stepLookUp, result, ""}
 	if t.err != nil {
-		step.Error = t.err.Error()
+		step.Error = "those are known once they are asked for; the last failure: " + t.err.Error()
 	}
 	// What came at the last moment is taught, too.
 	if err := o.teach(whole, t.facts); err != nil {

@@ -117,7 +117,7 @@ func TestLookUpLate(t *testing.T) {
 	t.Cleanup(func() { close(hang) })
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
-	o := Options{Names: func() ([]pattern.Name, error) { <-hang; return nil, nil }}
+	o := Options{Names: func() ([]pattern.Name, int, error) { <-hang; return nil, 0, nil }}
 	if s := o.lookUp(ctx); s.Error == "" {
 		t.Errorf("%+v, want an error", s)
 	}
