@@ -1,10 +1,12 @@
 package history
 
 import (
+	"context"
 	"net/netip"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/domain-route/domain-route/e2e/harness"
 	"github.com/domain-route/domain-route/internal/lab"
@@ -132,5 +134,50 @@ func TestFlushUsage(t *testing.T) {
 	h.Must("stop")
 	if r := h.Run("flush"); r.Code != 1 || !strings.Contains(r.Stderr, "domain-route start") {
 		t.Errorf("flush after stop: %+v", r)
+	}
+}
+
+// TestKilledFlush: killed at any moment, flush leaves nothing locked and nothing half: what is asked for again is learnt and
+// steered, texts are there, and the next flush does the rest.
+func TestKilledFlush(t *testing.T) {
+	h := harness.Started(t)
+	h.Must("rule", "add", "ruled.example", "vpn0")
+	s := h.MustHost()
+	names := []string{"ruled.example", "a.ruled.example", "plain.example"}
+	for _, n := range names {
+		h.DNS.Set(n, s.Addr4)
+	}
+	a := h.MustAgent(lab.AgentOptions{UID: alice})
+	started := time.Now()
+	h.Run("flush")
+	whole := time.Since(started)
+	killed := 0
+	const kills = 25
+	for i := range kills {
+		for _, n := range names {
+			resolve(t, a, n)
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), whole*time.Duration(i)/kills)
+		if h.HostCommand(ctx, harness.Binary(t), "flush").Run() != nil {
+			killed++
+		}
+		cancel()
+		resolve(t, a, "a.ruled.example")
+		expect(t, h, a, s.Addr4, "vpn0", "after a killed flush")
+		for _, l := range h.Learnt() {
+			if l.Name == "" {
+				t.Errorf("after a killed flush a name has no text: %+v", l)
+			}
+		}
+	}
+	if killed < kills/2 {
+		t.Errorf("only %d of %d were killed", killed, kills)
+	}
+	if n := h.Counters()["learnt_lost"]; n > 0 {
+		t.Errorf("%d names were lost", n)
+	}
+	h.Must("flush")
+	if left := h.Learnt(); len(left) > 0 {
+		t.Errorf("the next flush left %+v", left)
 	}
 }

@@ -25,14 +25,15 @@ type order struct {
 	Addr        [16]byte
 }
 
-// Forget removes the learnt names that match, and their texts where nobody else has them. What is learnt while it runs
-// stays. It returns how many it removed, as Learnt counts them.
+// Forget removes the learnt names that match, and all texts that no learnt name refers to any more: theirs, and those
+// that evictions and killed commands left. What is learnt while it runs stays. It returns how many it removed, as Learnt
+// counts them.
 func (s *System) Forget(match func(Learnt) bool) (int, error) {
-	gone, names, err := s.forget(match)
+	gone, err := s.forget(match)
 	if err != nil {
 		return gone, err
 	}
-	return gone, s.forgetTexts(names)
+	return gone, s.forgetTexts()
 }
 
 // ForgetAll forgets everything. The hints go first: a learner sets its own after its evidence, so that whatever is
@@ -42,17 +43,7 @@ func (s *System) ForgetAll() (int, error) {
 	if err := s.clearHints(); err != nil {
 		return 0, err
 	}
-	gone, _, err := s.forget(func(Learnt) bool { return true })
-	if err != nil {
-		return gone, err
-	}
-	names := map[uint64]bool{}
-	for _, from := range nameMaps {
-		if err := each(s.maps[from], func(hash uint64, _ learnName) { names[hash] = true }); err != nil {
-			return gone, err
-		}
-	}
-	return gone, s.forgetTexts(names)
+	return s.Forget(func(Learnt) bool { return true })
 }
 
 // forgetUnruled forgets the names that a rule set has no rule for, as --history=no asks.
@@ -67,10 +58,9 @@ func (s *System) forgetUnruled(set *ruleset.Set) error {
 	return err
 }
 
-// forget takes names out of the evidence. It returns how many, and their hashes.
-func (s *System) forget(match func(Learnt) bool) (int, map[uint64]bool, error) {
+// forget takes names out of the evidence. It returns how many.
+func (s *System) forget(match func(Learnt) bool) (int, error) {
 	orders := map[order]Learnt{}
-	names := map[uint64]bool{}
 	until := bootTime()
 	err := s.eachNamed(func(from string, scope learnScope, l Learnt) {
 		if !match(l) {
@@ -80,7 +70,6 @@ func (s *System) forget(match func(Learnt) bool) (int, map[uint64]bool, error) {
 			Map: uint32(slices.Index(evidenceMaps, from)), Name: l.hash, Until: until,
 			PID: scope.Pid, UID: scope.Uid, Addr: scope.Addr,
 		}] = l.place()
-		names[l.hash] = true
 	})
 	gone := map[Learnt]bool{}
 	for o, place := range orders {
@@ -92,7 +81,7 @@ func (s *System) forget(match func(Learnt) bool) (int, map[uint64]bool, error) {
 			gone[place] = true
 		}
 	}
-	return len(gone), names, err
+	return len(gone), err
 }
 
 func (s *System) forgetOne(o order) (bool, error) {
@@ -124,54 +113,62 @@ func (s *System) clearHints() error {
 
 // forgetTexts removes the texts of names that no evidence refers to any more. A learner keeps a text before the
 // evidence: one that found the text just before it went away is waited for, and its name gets the text back.
-func (s *System) forgetTexts(names map[uint64]bool) error {
-	if err := s.leaveReferred(names); err != nil || len(names) == 0 {
+func (s *System) forgetTexts() error {
+	referred, err := s.referred()
+	if err != nil {
 		return err
 	}
-	type text struct {
-		from string
-		raw  learnName
-	}
-	taken := map[uint64]text{}
+	taken := map[text]learnName{}
 	for _, from := range nameMaps {
-		for hash := range names {
-			var raw learnName
-			err := s.maps[from].Lookup(hash, &raw)
-			if err == nil {
-				taken[hash] = text{from, raw}
-				err = s.maps[from].Delete(hash)
+		err := each(s.maps[from], func(hash uint64, raw learnName) {
+			if !referred[hash] {
+				taken[text{from, hash}] = raw
 			}
-			if err != nil && !isNotExist(err) {
-				return fmt.Errorf("forget a name's text: %w", err)
-			}
+		})
+		if err != nil {
+			return err
 		}
+	}
+	for t := range taken {
+		if err := s.maps[t.from].Delete(t.hash); err != nil && !isNotExist(err) {
+			return fmt.Errorf("forget a name's text: %w", err)
+		}
+	}
+	if len(taken) == 0 {
+		return nil
 	}
 	if err := s.waitForPrograms(); err != nil {
 		return err
 	}
-	unreferred := names
-	if err := s.leaveReferred(unreferred); err != nil {
+	if referred, err = s.referred(); err != nil {
 		return err
 	}
-	for hash, t := range taken {
-		if unreferred[hash] {
+	for t, raw := range taken {
+		if !referred[t.hash] {
 			continue
 		}
-		if err := s.maps[t.from].Update(hash, &t.raw, ebpf.UpdateNoExist); err != nil && !errors.Is(err, ebpf.ErrKeyExist) {
+		if err := s.maps[t.from].Update(t.hash, &raw, ebpf.UpdateNoExist); err != nil && !errors.Is(err, ebpf.ErrKeyExist) {
 			return fmt.Errorf("keep a name's text: %w", err)
 		}
 	}
 	return nil
 }
 
-// leaveReferred takes those out of a set of names' hashes that evidence refers to.
-func (s *System) leaveReferred(names map[uint64]bool) error {
+// text is a place of a name's text: a map and the name's hash.
+type text struct {
+	from string
+	hash uint64
+}
+
+// referred are the hashes of all names that there is evidence of.
+func (s *System) referred() (map[uint64]bool, error) {
+	names := map[uint64]bool{}
 	for _, from := range evidenceMaps {
-		if err := s.eachLearnt(from, func(_ learnScope, l learnLearnt) { delete(names, l.Name) }); err != nil {
-			return err
+		if err := s.eachLearnt(from, func(_ learnScope, l learnLearnt) { names[l.Name] = true }); err != nil {
+			return nil, err
 		}
 	}
-	return nil
+	return names, nil
 }
 
 // waitForPrograms returns when every program that runs now has ended: replacing an inner map waits for its users.

@@ -97,6 +97,20 @@ func TestForget(t *testing.T) {
 	}
 }
 
+// A text whose evidence is gone for another reason, such as an eviction, goes with the next forgetting of anything.
+func TestForgetOrphans(t *testing.T) {
+	s := choreSystem(t)
+	a := netip.MustParseAddr("192.0.2.1")
+	check(t, s.Teach(testName(t, "plain.test"), []netip.Addr{a}, time.Minute))
+	check(t, s.maps[learnMapHostPlain].Delete(learnScope{Addr: a.As16()}))
+	if len(textsKept(t, s)) != 1 {
+		t.Error("there is no text to begin with")
+	}
+	if n, err := s.Forget(func(Learnt) bool { return false }); n != 0 || err != nil || len(textsKept(t, s)) != 0 {
+		t.Errorf("forgot %d, %v; left %v", n, err, textsKept(t, s))
+	}
+}
+
 func TestForgetAll(t *testing.T) {
 	s := choreSystem(t, [2]string{"ruled.test", "vpn0"})
 	addrs := testAddrs(80)
