@@ -80,9 +80,10 @@ func halfClosed(addr string) error {
 		return err
 	}
 	fmt.Println("ready")
-	if _, err := c.Read(make([]byte, 1)); err == nil || err == io.EOF {
-		return fmt.Errorf("read: %v", err)
+	if _, err := c.Read(make([]byte, 1)); !errors.Is(err, unix.ECONNABORTED) {
+		return fmt.Errorf("read: %w, want ECONNABORTED", err)
 	}
+	fmt.Println("closed")
 	return nil
 }
 

@@ -170,7 +170,7 @@ func TestStates(t *testing.T) {
 		}
 		return err
 	}))
-	start(t, h, "half "+netip.AddrPortFrom(server.Addr4, 7200).String()) // FIN-WAIT-2
+	finWait := start(t, h, "half "+netip.AddrPortFrom(server.Addr4, 7200).String()) // FIN-WAIT-2
 	closeWait, err := a.Socket("tcp6")
 	check(t, err)
 	check(t, closeWait.Connect(netip.AddrPortFrom(server.Addr6, 7200)))
@@ -186,6 +186,7 @@ func TestStates(t *testing.T) {
 	if rows := reset(t, h); len(rows) != 3 {
 		t.Errorf("%+v, want 3", rows)
 	}
+	finWait.hear("closed")
 	for what, s := range map[string]*lab.Socket{"CLOSE-WAIT": closeWait, "SYN-SENT": synSent} {
 		if err := s.Send([]byte("x")); !errors.Is(err, lab.Errno("ECONNABORTED")) {
 			t.Errorf("%s: %v, want ECONNABORTED", what, err)

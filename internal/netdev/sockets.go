@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"syscall"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
@@ -176,16 +177,20 @@ func parseSocket(m []byte, protocol uint8) (*Socket, *listener, error) {
 	s.Ifindex = int(binary.NativeEndian.Uint32(s.id[idInterface:]))
 	s.Local = s.address(idSource, 0)
 	s.Remote = s.address(idDestination, 2)
-	if state == listening {
+	switch {
+	case state == listening:
 		l := &listener{at: s.Local, v6: s.family == unix.AF_INET6}
 		for _, a := range attrs {
 			l.only = l.only || a.Attr.Type == attrV6Only && len(a.Value) > 0 && a.Value[0] != 0
 		}
 		return nil, l, nil
-	}
-	if timer == timerTimeWait {
+	case timer == timerTimeWait:
 		return nil, nil, nil
 	}
+	return &s, nil, s.parseAttrs(attrs)
+}
+
+func (s *Socket) parseAttrs(attrs []syscall.NetlinkRouteAttr) error {
 	for _, a := range attrs {
 		switch {
 		case a.Attr.Type == attrMark && len(a.Value) >= 4:
@@ -193,12 +198,13 @@ func parseSocket(m []byte, protocol uint8) (*Socket, *listener, error) {
 		case a.Attr.Type == attrCgroup && len(a.Value) >= 8:
 			s.Cgroup = binary.NativeEndian.Uint64(a.Value)
 		case a.Attr.Type&attrMask == attrStorages:
+			var err error
 			if s.Storage, err = parseStorage(a.Value); err != nil {
-				return nil, nil, err
+				return err
 			}
 		}
 	}
-	return &s, nil, nil
+	return nil
 }
 
 // address reads one side of the socket's id. v4-mapped addresses are given as IPv4.
