@@ -1,0 +1,214 @@
+package libc
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cilium/ebpf"
+
+	"github.com/domain-route/domain-route/e2e/harness"
+	"github.com/domain-route/domain-route/internal/lab"
+)
+
+type status struct {
+	State     string
+	Observers []string
+	Warnings  []string
+	Libraries []struct {
+		Path      string
+		Attached  bool
+		Functions []string
+	}
+}
+
+func inspect(h *harness.Host) status {
+	var s status
+	h.JSON(&s, "status")
+	return s
+}
+
+// glibcPath is where the system's own library is.
+func glibcPath(t *testing.T, h *harness.Host) string {
+	t.Helper()
+	for _, l := range inspect(h).Libraries {
+		if filepath.Base(l.Path) == "libc.so.6" && l.Attached && len(l.Functions) == len(functions) {
+			return l.Path
+		}
+	}
+	t.Fatalf("no glibc is observed: %+v", inspect(h).Libraries)
+	return ""
+}
+
+// TestReplaced: a package's upgrade brings a library with another inode. Processes that still map the old one go on.
+func TestReplaced(t *testing.T) {
+	h := started(t)
+	first, second := h.MustHost(), h.MustHost()
+	hosts(t, h, map[string]lab.Host{"ruled.example": first})
+	h.Must("rule", "add", "ruled.example", "vpn0")
+	p := glibc(t, h)
+	g, got := p.stay(t, "getaddrinfo", "ruled.example")
+	wantBy(t, h, got, "vpn0", first.Addr4, first.Addr6)
+	path := glibcPath(t, h)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := h.SetFile(path, string(text)); err != nil {
+		t.Fatal(err)
+	}
+	wantBy(t, h, p.visit(t, "getaddrinfo", "ruled.example"), "wan0", first.Addr4, first.Addr6)
+	s := inspect(h)
+	if len(s.Warnings) != 1 || !strings.HasPrefix(s.Warnings[0], path+" is not observed") || !strings.HasSuffix(s.Warnings[0], "; mend it: domain-route start") {
+		t.Errorf("status warns: %q", s.Warnings)
+	}
+	h.Must("start")
+	if s := inspect(h); s.State != "started" || len(s.Warnings) > 0 {
+		t.Errorf("after start: %+v", s)
+	}
+	wantBy(t, h, p.visit(t, "getaddrinfo", "ruled.example"), "vpn0", first.Addr4, first.Addr6)
+	hosts(t, h, map[string]lab.Host{"ruled.example": second})
+	wantBy(t, h, g.again(t), "vpn0", first.Addr4, first.Addr6, second.Addr4, second.Addr6)
+}
+
+// TestCarried: a library that nobody installed, in the place of a container that shares the network.
+func TestCarried(t *testing.T) {
+	h := harness.New(t, lab.Options{})
+	h.Must("start", "--cgroup", h.Cgroup)
+	if err := h.SetNSSwitch("files"); err != nil {
+		t.Fatal(err)
+	}
+	s := h.MustHost()
+	hosts(t, h, map[string]lab.Host{"ruled.example": s})
+	h.Must("rule", "add", "ruled.example", "vpn0")
+	text, err := os.ReadFile(glibcPath(t, h))
+	if err != nil {
+		t.Fatal(err)
+	}
+	carried := filepath.Join(h.Dir, "libc.so.6")
+	if err := os.WriteFile(carried, text, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	p := glibc(t, h)
+	p.env = []string{"LD_LIBRARY_PATH=" + h.Dir}
+	g, got := p.stay(t, "getaddrinfo", "ruled.example")
+	wantBy(t, h, got, "wan0", s.Addr4, s.Addr6)
+	if w := inspect(h).Warnings; len(w) != 1 || !strings.HasPrefix(w[0], carried+" is not observed") {
+		t.Errorf("status warns: %q", w)
+	}
+	if err := os.Remove(carried); err != nil {
+		t.Fatal(err)
+	}
+	h.Must("start")
+	wantBy(t, h, g.again(t), "vpn0", s.Addr4, s.Addr6)
+	if w := inspect(h).Warnings; len(w) > 0 {
+		t.Errorf("status warns: %q", w)
+	}
+}
+
+// TestUpdate: the programs are replaced under the eyes of a program that goes on, again and again.
+func TestUpdate(t *testing.T) {
+	h := started(t)
+	s := h.MustHost()
+	hosts(t, h, map[string]lab.Host{"ruled.example": s})
+	h.Must("rule", "add", "ruled.example", "vpn0")
+	p := glibc(t, h)
+	for range 5 {
+		h.Must("start")
+		wantBy(t, h, p.visit(t, "getaddrinfo", "ruled.example"), "vpn0", s.Addr4, s.Addr6)
+	}
+	if n := ours(t, h); n != 2 {
+		// The former ones end a moment later.
+		await(t, "the former programs to go", func() bool { return ours(t, h) == 2 })
+	}
+	nothingBy(t, h, "wan0", s.Addr4, s.Addr6)
+}
+
+// TestStop: nothing is left in the kernel, and so nothing at the library.
+func TestStop(t *testing.T) {
+	h := started(t)
+	if n := ours(t, h); n != 2 {
+		t.Errorf("%d programs are there", n)
+	}
+	id := statesID(t)
+	h.Must("stop")
+	await(t, "the programs to go", func() bool { return programsOn(t, id) == 0 })
+}
+
+// TestObservers: `sockets` alone has no probes, `libc` alone has.
+func TestObservers(t *testing.T) {
+	h := started(t, "--observe", "sockets")
+	if s := inspect(h); !slices.Equal(s.Observers, []string{"sockets"}) || len(s.Libraries) > 0 || ours(t, h) != 0 {
+		t.Errorf("sockets: %+v, %d programs", s, ours(t, h))
+	}
+	h.Must("start", "--observe", "libc")
+	if s := inspect(h); !slices.Equal(s.Observers, []string{"libc"}) || len(s.Libraries) == 0 || ours(t, h) != 2 {
+		t.Errorf("libc: %+v, %d programs", s, ours(t, h))
+	}
+	h.Must("start", "--observe", "sockets")
+	await(t, "the probes to go", func() bool { return ours(t, h) == 0 })
+}
+
+// await waits for a condition.
+func await(t *testing.T, what string, cond func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !cond(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited for %s in vain", what)
+		}
+	}
+}
+
+func statesID(t *testing.T) ebpf.MapID {
+	t.Helper()
+	m, err := ebpf.LoadPinnedMap("/sys/fs/bpf/domain-route/live/maps/states", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	info, err := m.Info()
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, _ := info.ID()
+	return id
+}
+
+// ours counts the probes' programs of this system.
+func ours(t *testing.T, _ *harness.Host) int {
+	t.Helper()
+	return programsOn(t, statesID(t))
+}
+
+// programsOn counts the programs of the observer `libc` that use a map: others on this machine have the same names.
+func programsOn(t *testing.T, id ebpf.MapID) int {
+	t.Helper()
+	n := 0
+	for at := ebpf.ProgramID(0); ; {
+		next, err := ebpf.ProgramGetNextID(at)
+		if errors.Is(err, os.ErrNotExist) {
+			return n
+		}
+		if err != nil {
+			t.Fatal(fmt.Errorf("list the programs: %w", err))
+		}
+		at = next
+		p, err := ebpf.NewProgramFromID(at)
+		if err != nil {
+			continue // gone meanwhile
+		}
+		info, err := p.Info()
+		p.Close()
+		if err != nil {
+			continue
+		}
+		if maps, ok := info.MapIDs(); ok && strings.HasPrefix(info.Name, "libc_") && slices.Contains(maps, id) {
+			n++
+		}
+	}
+}
