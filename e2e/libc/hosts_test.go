@@ -84,6 +84,57 @@ print("done")`
 	silent(t, h)
 }
 
+// TestThreads: look-ups side by side in one process are not mixed up.
+func TestThreads(t *testing.T) {
+	h := started(t)
+	servers := map[string]lab.Host{}
+	var ruled, plain []netip.Addr
+	for i := range 16 {
+		s := h.MustHost()
+		if i%2 == 0 {
+			servers[strconv.Itoa(i)+".x.ruled.example"] = s
+			ruled = append(ruled, s.Addr4)
+		} else {
+			servers[strconv.Itoa(i)+".x.plain.example"] = s
+			plain = append(plain, s.Addr4)
+		}
+	}
+	hosts(t, h, servers)
+	h.Must("rule", "add", "ruled.example", "vpn0")
+	script := `import socket, threading
+seen = []
+def visit(name):
+    for _ in range(100):
+        socket.getaddrinfo(name, None)
+    addr = socket.getaddrinfo(name, ` + strconv.Itoa(lab.EchoPort) + `, socket.AF_INET, socket.SOCK_STREAM)[0][4]
+    with socket.create_connection(addr) as s:
+        seen.append((addr[0], s.recv(100).decode().strip()))
+threads = [threading.Thread(target=visit, args=("%d.x.%s.example" % (i, ("ruled", "plain")[i % 2]),)) for i in range(16)]
+for t in threads: t.start()
+for t in threads: t.join()
+for s in seen: print(*s)
+print("done")`
+	got := program{h: h, path: kit.Tool(t, "/usr/bin/python3", "python3")}.run(t, "-I", "-S", "-c", script)
+	if len(got) != 16 {
+		t.Errorf("visited %v", got)
+	}
+	byVPN, byWAN := visits{}, visits{}
+	for a, seen := range got {
+		if slices.Contains(ruled, a) {
+			byVPN[a] = seen
+		} else {
+			byWAN[a] = seen
+		}
+	}
+	wantBy(t, h, byVPN, "vpn0", ruled...)
+	wantBy(t, h, byWAN, "wan0", plain...)
+	for _, l := range h.Learnt() {
+		if s := servers[l.Name]; l.Address != s.Addr4 && l.Address != s.Addr6 {
+			t.Errorf("learnt %+v, want an address of %+v", l, s)
+		}
+	}
+}
+
 // TestAskingProcessOnly: a second process of the same user, one of another and root are not moved.
 func TestAskingProcessOnly(t *testing.T) {
 	h := started(t)

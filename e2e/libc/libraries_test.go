@@ -1,16 +1,19 @@
 package libc
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/cilium/ebpf"
+	"github.com/miekg/dns"
 
 	"github.com/domain-route/domain-route/e2e/harness"
 	"github.com/domain-route/domain-route/internal/lab"
@@ -49,10 +52,10 @@ func glibcPath(t *testing.T, h *harness.Host) string {
 func TestReplaced(t *testing.T) {
 	h := started(t)
 	first, second := h.MustHost(), h.MustHost()
-	hosts(t, h, map[string]lab.Host{"ruled.example": first})
+	hosts(t, h, map[string]lab.Host{"www.ruled.example": first})
 	h.Must("rule", "add", "ruled.example", "vpn0")
 	p := glibc(t, h)
-	g, got := p.stay(t, "getaddrinfo", "ruled.example")
+	g, got := p.stay(t, "getaddrinfo", "www.ruled.example")
 	wantBy(t, h, got, "vpn0", first.Addr4, first.Addr6)
 	path := glibcPath(t, h)
 	text, err := os.ReadFile(path)
@@ -62,7 +65,7 @@ func TestReplaced(t *testing.T) {
 	if err := h.SetFile(path, string(text)); err != nil {
 		t.Fatal(err)
 	}
-	wantBy(t, h, p.visit(t, "getaddrinfo", "ruled.example"), "wan0", first.Addr4, first.Addr6)
+	wantBy(t, h, p.visit(t, "getaddrinfo", "www.ruled.example"), "wan0", first.Addr4, first.Addr6)
 	s := inspect(h)
 	if len(s.Warnings) != 1 || !strings.HasPrefix(s.Warnings[0], path+" is not observed") || !strings.HasSuffix(s.Warnings[0], "; mend it: domain-route start") {
 		t.Errorf("status warns: %q", s.Warnings)
@@ -71,8 +74,8 @@ func TestReplaced(t *testing.T) {
 	if s := inspect(h); s.State != "started" || len(s.Warnings) > 0 {
 		t.Errorf("after start: %+v", s)
 	}
-	wantBy(t, h, p.visit(t, "getaddrinfo", "ruled.example"), "vpn0", first.Addr4, first.Addr6)
-	hosts(t, h, map[string]lab.Host{"ruled.example": second})
+	wantBy(t, h, p.visit(t, "getaddrinfo", "www.ruled.example"), "vpn0", first.Addr4, first.Addr6)
+	hosts(t, h, map[string]lab.Host{"www.ruled.example": second})
 	wantBy(t, h, g.again(t), "vpn0", first.Addr4, first.Addr6, second.Addr4, second.Addr6)
 }
 
@@ -84,7 +87,7 @@ func TestCarried(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := h.MustHost()
-	hosts(t, h, map[string]lab.Host{"ruled.example": s})
+	hosts(t, h, map[string]lab.Host{"www.ruled.example": s})
 	h.Must("rule", "add", "ruled.example", "vpn0")
 	text, err := os.ReadFile(glibcPath(t, h))
 	if err != nil {
@@ -96,7 +99,7 @@ func TestCarried(t *testing.T) {
 	}
 	p := glibc(t, h)
 	p.env = []string{"LD_LIBRARY_PATH=" + h.Dir}
-	g, got := p.stay(t, "getaddrinfo", "ruled.example")
+	g, got := p.stay(t, "getaddrinfo", "www.ruled.example")
 	wantBy(t, h, got, "wan0", s.Addr4, s.Addr6)
 	if w := inspect(h).Warnings; len(w) != 1 || !strings.HasPrefix(w[0], carried+" is not observed") {
 		t.Errorf("status warns: %q", w)
@@ -115,18 +118,52 @@ func TestCarried(t *testing.T) {
 func TestUpdate(t *testing.T) {
 	h := started(t)
 	s := h.MustHost()
-	hosts(t, h, map[string]lab.Host{"ruled.example": s})
+	hosts(t, h, map[string]lab.Host{"www.ruled.example": s})
 	h.Must("rule", "add", "ruled.example", "vpn0")
 	p := glibc(t, h)
 	for range 5 {
 		h.Must("start")
-		wantBy(t, h, p.visit(t, "getaddrinfo", "ruled.example"), "vpn0", s.Addr4, s.Addr6)
+		wantBy(t, h, p.visit(t, "getaddrinfo", "www.ruled.example"), "vpn0", s.Addr4, s.Addr6)
 	}
 	if n := ours(t, h); n != 2 {
 		// The former ones end a moment later.
 		await(t, "the former programs to go", func() bool { return ours(t, h) == 2 })
 	}
 	nothingBy(t, h, "wan0", s.Addr4, s.Addr6)
+}
+
+// TestUpdateDuringCall: a call that was under way when the programs were replaced teaches as any other.
+func TestUpdateDuringCall(t *testing.T) {
+	h := harness.Started(t, "--observe", "libc")
+	s := h.MustHost()
+	h.Must("rule", "add", "ruled.example", "vpn0")
+	asked, release := make(chan struct{}, 16), make(chan struct{})
+	h.DNS.Handle("www.ruled.example", func(q *dns.Msg, _ string) *dns.Msg {
+		asked <- struct{}{}
+		<-release
+		r := new(dns.Msg).SetReply(q)
+		if q.Question[0].Qtype == dns.TypeA {
+			r.Answer = []dns.RR{&dns.A{Hdr: dns.RR_Header{Name: q.Question[0].Name, Rrtype: dns.TypeA, Class: dns.ClassINET, Ttl: 60}, A: s.Addr4.AsSlice()}}
+		}
+		return r
+	})
+	p := glibc(t, h)
+	cmd := p.command(t.Context(), user, "getaddrinfo", "www.ruled.example", strconv.Itoa(lab.EchoPort))
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	<-asked
+	h.Must("start")
+	close(release)
+	got, err := readVisits(bufio.NewReader(out))
+	if err != nil || cmd.Wait() != nil {
+		t.Fatal(err)
+	}
+	wantBy(t, h, got, "vpn0", s.Addr4)
 }
 
 // TestStop: nothing is left in the kernel, and so nothing at the library.

@@ -67,7 +67,7 @@ func wantTruth(t *testing.T, h *harness.Host, a *lab.Agent) string {
 	hooks, list := len(inkernel.Attached(t, h.Cgroup)), h.Run("rule", "list")
 	switch s.State {
 	case "started":
-		if hooks != 6 || list.Code != 0 || len(s.Warnings) > 0 {
+		if hooks != inkernel.Hooks || list.Code != 0 || len(s.Warnings) > 0 {
 			t.Errorf("started, but %d hooks; rule list: exit %d; %v", hooks, list.Code, s.Warnings)
 		}
 	case "stopped":

@@ -224,8 +224,8 @@ func TestParallelFirstStarts(t *testing.T) {
 		if s := inspect(t, h); s.State != "started" {
 			t.Errorf("round %d: status %+v", round, s)
 		}
-		if n := len(inkernel.Attached(t, h.Cgroup)); n != 6 {
-			t.Errorf("round %d: %d programs attached, want 6", round, n)
+		if n := len(inkernel.Attached(t, h.Cgroup)); n != inkernel.Hooks {
+			t.Errorf("round %d: %d programs attached, want %d", round, n, inkernel.Hooks)
 		}
 		h.Must("stop")
 		inkernel.WantNothing(t, h.Cgroup)

@@ -162,7 +162,7 @@ func TestStartedElsewhere(t *testing.T) {
 	// And once stopped it may be there.
 	h.Must("stop")
 	h.Must("start", "--cgroup", sub)
-	if len(inkernel.Attached(t, sub)) != 6 || len(inkernel.Attached(t, h.Cgroup)) != 0 {
+	if len(inkernel.Attached(t, sub)) != inkernel.Hooks || len(inkernel.Attached(t, h.Cgroup)) != 0 {
 		t.Errorf("attached at %v and %v", inkernel.Attached(t, sub), inkernel.Attached(t, h.Cgroup))
 	}
 }

@@ -2,10 +2,12 @@
 /*
  * client FUNCTION NAME PORT: looks a name up, then connects to each of its addresses by TCP, and prints one line for
  * each: the address, and what the server says it saw. Then "done", and again for each line of input.
+ * "liar" for FUNCTION: no look-up at all, see hear_lies.
  * client cost NAME COUNT: looks a name up so often and prints the nanoseconds a look-up took.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
+#include <dlfcn.h>
 #include <errno.h>
 #include <netdb.h>
 #include <stdio.h>
@@ -57,13 +59,40 @@ static void add_infos(const char *name)
 	freeaddrinfo(all);
 }
 
+/* Has the library at $LIAR lie in all its ways, about names and about what is none. */
+static void hear_lies(const char *name)
+{
+	static char room[5000], *names[4];
+	void *liar = dlopen(getenv("LIAR"), RTLD_NOW);
+	int (*lie)(const char *, const char *, void *, void **) = liar ? dlsym(liar, "getaddrinfo") : NULL;
+	void *(*by_name)(const char *) = liar ? dlsym(liar, "gethostbyname") : NULL;
+	void *result;
+
+	if (!lie || !by_name) {
+		fprintf(stderr, "%s\n", dlerror());
+		exit(1);
+	}
+	memset(room, 'a', sizeof(room) - 1);
+	names[0] = (char *)name;
+	names[1] = room;
+	names[2] = ".";
+	names[3] = "a..b";
+	for (int i = 0; i < 4; i++)
+		for (char way[2] = "0"; way[0] <= '5'; way[0]++)
+			lie(names[i], way, NULL, &result);
+	lie((char *)8, "0", NULL, &result);
+	by_name(name);
+}
+
 static void look_up(const char *function, const char *name)
 {
 	static char room[8192];
 	struct hostent into, *result = NULL;
 	int error;
 
-	if (!strcmp(function, "getaddrinfo")) {
+	if (!strcmp(function, "liar")) {
+		hear_lies(name);
+	} else if (!strcmp(function, "getaddrinfo")) {
 		add_infos(name);
 	} else if (!strcmp(function, "gethostbyname")) {
 		add_host(gethostbyname(name));
