@@ -27,12 +27,12 @@ func TestOldKernels(t *testing.T) {
 		"6.1.0-56-cloud-amd64": false, "6.18.44": false, "7.3.4+deb13": false, "10.0": false, "6.1-rc1": false,
 		"6.0.19": true, "5.15.0-91-generic": true, "2.6.32": true,
 	} {
-		got, err := olderThan(release, oldestMajor, oldestMinor)
+		got, err := olderThan(release, oldest)
 		if err != nil || got != old {
 			t.Errorf("%s: too old %v, %v; want %v", release, got, err, old)
 		}
 	}
-	if _, err := olderThan("linux", oldestMajor, oldestMinor); err == nil {
+	if _, err := olderThan("linux", oldest); err == nil {
 		t.Error("a release without numbers was taken")
 	}
 }

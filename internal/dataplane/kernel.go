@@ -8,7 +8,9 @@ import (
 )
 
 // The oldest kernel we run on: bpf_set_retval and bpf_loop are in, and Debian 12 has it.
-const oldestMajor, oldestMinor = 6, 1
+var oldest = version{6, 1}
+
+type version struct{ major, minor int }
 
 // checkHost refuses early, and in one line, what cannot work.
 func checkHost() error {
@@ -31,13 +33,13 @@ func checkKernel() error {
 	if err != nil {
 		return err
 	}
-	old, err := olderThan(release, oldestMajor, oldestMinor)
+	old, err := olderThan(release, oldest)
 	if err != nil {
 		return err
 	}
 	if old {
 		return refusedf("boot a newer one", "kernel %s is too old: domain-route needs %d.%d or later",
-			release, oldestMajor, oldestMinor)
+			release, oldest.major, oldest.minor)
 	}
 	return nil
 }
@@ -50,12 +52,12 @@ func kernelRelease() (string, error) {
 	return unix.ByteSliceToString(u.Release[:]), nil
 }
 
-func olderThan(release string, thanMajor, thanMinor int) (bool, error) {
-	var major, minor int
-	if _, err := fmt.Sscanf(release, "%d.%d", &major, &minor); err != nil {
+func olderThan(release string, than version) (bool, error) {
+	var v version
+	if _, err := fmt.Sscanf(release, "%d.%d", &v.major, &v.minor); err != nil {
 		return false, fmt.Errorf("read the kernel's version %q: %w", release, err)
 	}
-	return major < thanMajor || (major == thanMajor && minor < thanMinor), nil
+	return v.major < than.major || (v.major == than.major && v.minor < than.minor), nil
 }
 
 // netnsCookie identifies the network namespace we run in, the way BPF programs see it.

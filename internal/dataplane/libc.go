@@ -27,7 +27,7 @@ type probe struct {
 // multi tells whether the kernel has such links.
 var multi = sync.OnceValue(func() bool {
 	release, err := kernelRelease()
-	old, err2 := olderThan(release, 6, 6)
+	old, err2 := olderThan(release, version{6, 6})
 	return err == nil && err2 == nil && !old
 })
 
