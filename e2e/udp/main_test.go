@@ -228,7 +228,7 @@ func isUplink(s string) bool { return strings.Contains(" "+strings.Join(uplinks,
 // left names the uplinks by which packets to a site have left since the last reset.
 func (k *talker) left(site string) string {
 	k.t.Helper()
-	return strings.Join(k.world.leftTo(k.t, k.addr(site)), " ")
+	return strings.Join(k.leftTo(k.t, k.addr(site)), " ")
 }
 
 func (w *world) leftTo(t testing.TB, to netip.Addr) (by []string) {
