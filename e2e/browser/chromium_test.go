@@ -3,10 +3,14 @@ package browser
 import (
 	"bytes"
 	"context"
+	"errors"
+	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,6 +23,8 @@ type browser struct {
 	cmd       *lab.Cmd
 	url       string
 	dom, errs bytes.Buffer
+	ended     chan struct{} // closed at the end, after which err is how it ended
+	err       error
 }
 
 // noise is what chromium says on machines without a message bus.
@@ -36,14 +42,14 @@ func chromium(t *testing.T) string {
 	return ""
 }
 
+// profiles counts the browsers' directories: short names, since chromium makes a socket well below that.
+var profiles atomic.Int32
+
 // open starts a browser, which is killed when it takes too long.
 func open(t *testing.T, h *harness.Host, s *site, url string, flags ...string) *browser {
 	t.Helper()
-	home, err := os.MkdirTemp(h.Dir, "browser")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Chown(home, user, user); err != nil {
+	home := filepath.Join(h.Dir, fmt.Sprint(profiles.Add(1)))
+	if err := errors.Join(os.Mkdir(home, 0o700), os.Chown(home, user, user)); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -53,7 +59,7 @@ func open(t *testing.T, h *harness.Host, s *site, url string, flags ...string) *
 		"--disable-component-update", "--disable-sync", "--disable-breakpad", "--user-data-dir=" + home,
 		"--ignore-certificate-errors-spki-list=" + strings.Join(s.keys, ","), "--dump-dom",
 	}, flags...)
-	b := &browser{cmd: h.Command(ctx, chromium(t), append(args, url)...).AsUser(user), url: url}
+	b := &browser{cmd: h.Command(ctx, chromium(t), append(args, url)...).AsUser(user), url: url, ended: make(chan struct{})}
 	b.cmd.Dir = home
 	b.cmd.Env = []string{"PATH=/usr/bin:/bin", "HOME=" + home, "TMPDIR=" + home, "LC_ALL=C.UTF-8"}
 	b.cmd.Stdout, b.cmd.Stderr = &b.dom, &b.errs
@@ -61,15 +67,19 @@ func open(t *testing.T, h *harness.Host, s *site, url string, flags ...string) *
 	if err := b.cmd.Start(); err != nil {
 		t.Fatalf("start chromium: %v", err)
 	}
+	go func() {
+		b.err = b.cmd.Wait()
+		close(b.ended)
+	}()
 	return b
 }
 
 // wait fails the test unless the browser ends by itself and the page's script has run.
 func (b *browser) wait(t *testing.T) {
 	t.Helper()
-	err := b.cmd.Wait()
-	if err != nil || !strings.Contains(b.dom.String(), scriptRan) {
+	<-b.ended
+	if b.err != nil || !strings.Contains(b.dom.String(), scriptRan) {
 		errs := noise.ReplaceAllString(b.errs.String(), "")
-		t.Errorf("chromium %s: %v\n%s\n%s", b.url, err, b.dom.String(), errs[max(0, len(errs)-2000):])
+		t.Errorf("chromium %s: %v\n%s\n%s", b.url, b.err, b.dom.String(), errs[max(0, len(errs)-2000):])
 	}
 }

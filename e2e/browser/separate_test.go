@@ -50,7 +50,7 @@ func loadBoth(t *testing.T, h *harness.Host, s *site, order []string, flags ...s
 	var browsers []*browser
 	for i, name := range order {
 		if i > 0 {
-			s.await(t, order[i-1])
+			s.await(t, order[i-1], browsers[i-1])
 		}
 		browsers = append(browsers, open(t, h, s, "https://"+name+"/", flags...))
 	}

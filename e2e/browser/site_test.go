@@ -11,7 +11,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/quic-go/quic-go/http3"
 
@@ -161,12 +160,13 @@ func (s *site) hold(r *http.Request) {
 	}
 }
 
-// await waits until a name's page has been asked for.
-func (s *site) await(t *testing.T, name string) {
+// await waits until a name's page has been asked for, by this browser.
+func (s *site) await(t *testing.T, name string, b *browser) {
 	t.Helper()
 	select {
 	case <-s.asked[name]:
-	case <-time.After(patience):
+	case <-b.ended:
+		b.wait(t)
 		t.Fatalf("nobody asked for %s", name)
 	}
 }
