@@ -14,9 +14,9 @@ import (
 // How long things may take. Together they stay within Limit, by which Run gives up whatever still runs.
 const (
 	Limit       = 3 * time.Second
-	importTime  = 300 * time.Millisecond
+	importTime  = 500 * time.Millisecond // 4,000 names take 100 to 200 ms
 	flushTime   = 500 * time.Millisecond // each cache; all at once
-	lookUpTime  = 2 * time.Second
+	lookUpTime  = 1800 * time.Millisecond
 	lookUpTTL   = time.Minute // what a look-up teaches: Go's resolver does not tell the TTL
 	lookUpsOnce = 8           // at a time
 	lookUpMost  = 100         // names
