@@ -14,7 +14,7 @@ import (
 // A Function is a place in a library's file where a probe belongs.
 type Function struct {
 	Name   string
-	Number uint64 // enum libc_function in bpf/libc.h
+	Number uint64 // enum libc_function in bpf/libc_room.h
 	Offset uint64 // in the file
 }
 
