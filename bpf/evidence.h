@@ -111,50 +111,6 @@ __noinline int consult(struct learnt_set *set, __u64 active, __u64 now, struct o
 	return 0;
 }
 
-#define CONSULT(map, scope, active, now, o)                                 \
-	do {                                                                \
-		struct learnt_set *set_ = bpf_map_lookup_elem(&map, scope); \
-                                                                            \
-		if (set_)                                                   \
-			consult(set_, active, now, o);                      \
-	} while (0)
-
-/* Both maps of a level: a name learnt without a rule may have got one since. */
-#define CONSULT_LEVEL(level, scope, active, now, o)            \
-	do {                                                   \
-		CONSULT(level##_ruled, scope, active, now, o); \
-		CONSULT(level##_plain, scope, active, now, o); \
-	} while (0)
-
-/*
- * The first level with a live name decides: this process, this user, the host.
- * System users are the host: they have no user level of their own.
- */
-static __always_inline void judge(const struct addr *a, __u64 active, bool crowded, struct opinion *o)
-{
-	struct scope scope = {};
-	__u64 now = bpf_ktime_get_boot_ns();
-
-	__builtin_memcpy(scope.addr, a->b, 16);
-	scope.pid = bpf_get_current_pid_tgid() >> 32;
-	scope.uid = bpf_get_current_uid_gid();
-	CONSULT_LEVEL(users, &scope, active, now, o);
-	if (crowded)
-		CONSULT_LEVEL(crowd, &scope, active, now, o);
-	if (o->live)
-		return;
-	scope.pid = 0;
-	if (scope.uid >= HOST_UIDS) {
-		CONSULT_LEVEL(users, &scope, active, now, o);
-		if (crowded)
-			CONSULT_LEVEL(crowd, &scope, active, now, o);
-		if (o->live)
-			return;
-	}
-	scope.uid = 0;
-	CONSULT_LEVEL(host, &scope, active, now, o);
-}
-
 /* Where a name goes: its own place, or an empty one, or one past its TTL, or the least lately seen. */
 static __always_inline __u32 place_for(const struct learnt_set *set, const struct learnt *l)
 {

@@ -3,7 +3,7 @@
 #ifndef DR_VERDICT_H
 #define DR_VERDICT_H
 
-#include "evidence.h"
+#include "judge.h"
 
 #define EPERM 1
 #define EINTR 4

@@ -160,8 +160,7 @@ func addServiceRecord(t *testing.T, h *harness.Host, s *site, name string) {
 }
 
 // TestSystemResolver: told to use the system's resolver, chromium has its first process look names up and a child of
-// that one connect, so that the user's evidence decides: names with a rule go where they should, and names without one
-// that share their address go with them.
+// that one connect: what its parent learnt decides, before what the user did.
 func TestSystemResolver(t *testing.T) {
 	h := started(t)
 	for _, m := range modes(ruled, plain)[:2] {
@@ -175,6 +174,7 @@ func TestSystemResolver(t *testing.T) {
 				}
 			}
 			expect(t, h, s, m, ruled, "vpn0")
+			expect(t, h, s, m, plain, "wan0")
 		})
 	}
 }

@@ -25,8 +25,14 @@ func checkHost() error {
 		return refusedf("boot a kernel with CONFIG_BPF_SYSCALL, or leave the container that forbids it",
 			"the kernel does not let us use BPF: %w", errno)
 	}
+	if _, err := os.Stat(kernelTypes); err != nil {
+		return refusedf("boot a kernel with CONFIG_DEBUG_INFO_BTF", "the kernel does not tell its types: %w", err)
+	}
 	return nil
 }
+
+// kernelTypes is where the kernel describes its own structures: the programs look at the parents of a process.
+const kernelTypes = "/sys/kernel/btf/vmlinux"
 
 func checkKernel() error {
 	release, err := kernelRelease()
