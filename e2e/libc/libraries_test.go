@@ -14,6 +14,7 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/miekg/dns"
+	"golang.org/x/sys/unix"
 
 	"github.com/domain-route/domain-route/e2e/harness"
 	"github.com/domain-route/domain-route/internal/lab"
@@ -93,16 +94,23 @@ func TestCarried(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	carried := filepath.Join(h.Dir, "libc.so.6")
+	dir := filepath.Join(h.Dir, "a\x1b[2J")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	carried := filepath.Join(dir, "libc.so.6")
 	if err := os.WriteFile(carried, text, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	p := glibc(t, h)
-	p.env = []string{"LD_LIBRARY_PATH=" + h.Dir}
+	p.env = []string{"LD_LIBRARY_PATH=" + dir}
 	g, got := p.stay(t, "getaddrinfo", "www.ruled.example")
 	wantBy(t, h, got, "wan0", s.Addr4, s.Addr6)
 	if w := inspect(h).Warnings; len(w) != 1 || !strings.HasPrefix(w[0], carried+" is not observed") {
 		t.Errorf("status warns: %q", w)
+	}
+	if r := h.Run("status"); strings.Contains(r.Stdout+r.Stderr, "\x1b") || !strings.Contains(r.Stderr, "libc.so.6 is not observed") {
+		t.Errorf("status prints %q, %q", r.Stdout, r.Stderr)
 	}
 	if err := os.Remove(carried); err != nil {
 		t.Fatal(err)
@@ -189,6 +197,34 @@ func TestObservers(t *testing.T) {
 	}
 	h.Must("start", "--observe", "sockets")
 	await(t, "the probes to go", func() bool { return ours(t, h) == 0 })
+}
+
+// TestNoUprobes: on a kernel without, start goes on without the observer, and says so; asked for it refuses.
+func TestNoUprobes(t *testing.T) {
+	h := harness.New(t, lab.Options{})
+	const devices = "/sys/bus/event_source/devices"
+	if err := unix.Mount("none", devices, "tmpfs", 0, ""); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Unmount(devices, unix.MNT_DETACH) })
+	r := h.Run("start", "--cgroup", h.Cgroup, "--observe", "sockets", "--observe", "libc")
+	if r.Code != 3 || !strings.Contains(r.Stderr, "CONFIG_UPROBE_EVENTS") || !strings.HasSuffix(r.Stderr, "; observe without it: domain-route start --observe sockets\n") {
+		t.Errorf("asked for: exit %d, %q", r.Code, r.Stderr)
+	}
+	for _, action := range []string{"started", "updated"} {
+		var data struct {
+			Action              string
+			Observers, Warnings []string
+		}
+		r := h.JSON(&data, "start", "--cgroup", h.Cgroup)
+		warned := len(data.Warnings) == 1 && strings.Contains(data.Warnings[0], "CONFIG_UPROBE_EVENTS")
+		if r.Code != 0 || data.Action != action || !slices.Equal(data.Observers, []string{"sockets"}) || warned != (action == "started") {
+			t.Errorf("by default: exit %d, %+v", r.Code, data)
+		}
+	}
+	if s := inspect(h); s.State != "started" || len(s.Warnings) > 0 {
+		t.Errorf("status: %+v", s)
+	}
 }
 
 // await waits for a condition.
