@@ -217,6 +217,35 @@ func TestHostileFiles(t *testing.T) {
 	}
 }
 
+// TestBehindMark: functions of libraries that are built for Intel CET are probed behind the mark they begin with.
+func TestBehindMark(t *testing.T) {
+	text, err := os.ReadFile(own(t).Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, err := findFunctions(bytes.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range before {
+		if f.Name == "getaddrinfo" {
+			copy(text[f.Offset:], endbr64)
+		}
+	}
+	after, err := findFunctions(bytes.NewReader(text))
+	if err != nil || len(after) != len(before) {
+		t.Fatal(after, err)
+	}
+	for i, f := range before {
+		if f.Name == "getaddrinfo" && machineOf[goarch(t)] == elf.EM_X86_64 {
+			f.Offset += 4
+		}
+		if after[i] != f {
+			t.Errorf("%+v, want %+v", after[i], f)
+		}
+	}
+}
+
 // TestNumbers compares the functions' numbers with those of the programs.
 func TestNumbers(t *testing.T) {
 	text, err := os.ReadFile("../../bpf/libc_room.h")
