@@ -13,7 +13,7 @@ import (
 )
 
 // ErrNoDiag is returned where the kernel does not list the sockets of a protocol.
-var ErrNoDiag = errors.New("the kernel does not list its sockets")
+var ErrNoDiag = errors.New("the kernel cannot list sockets")
 
 // ErrNoDestroy is returned where the kernel cannot close sockets of others.
 var ErrNoDestroy = errors.New("the kernel cannot close sockets of others")
