@@ -156,7 +156,7 @@ func (k *talker) addr(site string) netip.Addr {
 // restarts tells whether the kernel can be had to call sendmsg again by itself (bpf/restart.h), so that programs see no EINTR.
 var restarts = sync.OnceValue(func() bool {
 	btf, err := os.ReadFile("/sys/kernel/btf/vmlinux")
-	return err == nil && bytes.Contains(btf, []byte("\x00bpf_task_work_schedule_signal_impl\x00"))
+	return err == nil && bytes.Contains(btf, []byte("\x00bpf_task_work_schedule_signal"))
 })
 
 // say takes steps, each "SITE:WANT" or "SITE:WANT/COUNTER+COUNTER": one datagram is sent, once. WANT is the errno with
