@@ -30,6 +30,7 @@ type plan struct {
 	bulkRounds, bulkBlocks  int // rounds of one connection
 	answers, answerRounds   int // answers in one round
 	starts                  int
+	libcRounds, lookups     int
 	matchRounds             int
 	rules                   []int // sizes of rule sets compared, ascending
 }
@@ -39,7 +40,8 @@ var fullPlan = plan{
 	udpRounds: 100, udpBlocks: 60,
 	bulkConnections: 6, bulkRounds: 15, bulkBlocks: 8,
 	answers: 20, answerRounds: 30,
-	starts:      15,
+	starts:     15,
+	libcRounds: 20, lookups: 2000,
 	matchRounds: 5,
 	rules:       []int{1_000, 100_000, 1_000_000},
 }
@@ -49,7 +51,8 @@ var shortPlan = plan{
 	udpRounds: 25, udpBlocks: 40,
 	bulkConnections: 3, bulkRounds: 6, bulkBlocks: 8,
 	answers: 20, answerRounds: 10,
-	starts:      5,
+	starts:     5,
+	libcRounds: 5, lookups: 2000,
 	matchRounds: 2,
 	rules:       []int{1_000, 1_000_000},
 }
@@ -66,6 +69,7 @@ var sections = []section{
 	{"udp", (*bench).measureUDP},
 	{"bulk", (*bench).measureBulk},
 	{"answer", (*bench).measureAnswers},
+	{"libc", (*bench).measureLibc},
 	{"rules", (*bench).measureRules},
 	{"reference", (*bench).measureReference},
 }

@@ -20,6 +20,7 @@ func TestConstants(t *testing.T) {
 		{"abi.h", `OBSERVE_TC = (\d+)`, observeTC},
 		{"abi.h", `OBSERVE_LIBC = (\d+)`, observeLibc},
 		{"abi.h", `OBSERVE_TC_ALL = (\d+)`, observeTCAll},
+		{"judge.h", `ANCESTORS (\d+)`, ancestors},
 		{"evidence.h", `GRACE \((\d+) \* SECOND\)`, uint64(grace / time.Second)},
 	} {
 		text, err := os.ReadFile("../../bpf/" + c.file)

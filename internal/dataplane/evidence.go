@@ -6,6 +6,7 @@ var (
 	evidenceMaps = []string{
 		learnMapUsersRuled, learnMapUsersPlain, learnMapHostRuled, learnMapHostPlain, learnMapCrowdRuled, learnMapCrowdPlain,
 	}
+	usersMaps = []string{learnMapUsersRuled, learnMapUsersPlain, learnMapCrowdRuled, learnMapCrowdPlain}
 	plainMaps = []string{learnMapUsersPlain, learnMapHostPlain, learnMapCrowdPlain}
 	// A name's text may be in several; that of names_ruled is the last.
 	nameMaps = []string{learnMapNamesPlain, learnMapCrowdNames, learnMapNamesRuled}

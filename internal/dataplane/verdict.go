@@ -10,11 +10,15 @@ import (
 	"github.com/cilium/ebpf"
 
 	"github.com/domain-route/domain-route/internal/pattern"
+	"github.com/domain-route/domain-route/internal/procs"
 	"github.com/domain-route/domain-route/internal/ruleset"
 )
 
 // hostUIDs is below which a user has no level of its own; HOST_UIDS in bpf/evidence.h.
 const hostUIDs = 1000
+
+// ancestors is how many parents' evidence counts for a process; ANCESTORS in bpf/judge.h.
+const ancestors = 3
 
 // An Outcome is what becomes of a socket.
 type Outcome string
@@ -65,7 +69,7 @@ type Verdict struct {
 	Names []pattern.Name // the live ones at that level
 }
 
-// Judge says what connect would decide now: verdict_for and judge of bpf/verdict.h and bpf/evidence.h in user space.
+// Judge says what connect would decide now: verdict_for and judge of bpf/verdict.h and bpf/judge.h in user space.
 type Judge struct {
 	s        *System
 	set      *ruleset.Set
@@ -171,19 +175,25 @@ type opinion struct {
 	seen   uint64 // of the deciding name
 }
 
-// judge asks the levels in turn. The first with a live name decides.
+// judge asks the levels in turn, parents after their child. The first with a live name decides.
 func (j *Judge) judge(pid, uid uint32, to netip.Addr, o *opinion) error {
 	scope := learnScope{Pid: pid, Uid: uid, Addr: to.As16()}
 	if pid != 0 {
 		o.level = LevelProcess
-		if err := j.consult(scope, o, learnMapUsersRuled, learnMapUsersPlain); err != nil || o.live {
+		if err := j.consult(scope, o, usersMaps...); err != nil || o.live {
 			return err
+		}
+		for _, parent := range procs.Parents(pid, ancestors) {
+			scope.Pid = parent
+			if err := j.consult(scope, o, usersMaps...); err != nil || o.live {
+				return err
+			}
 		}
 	}
 	scope.Pid = 0
 	if uid >= hostUIDs {
 		o.level = LevelUser
-		if err := j.consult(scope, o, learnMapUsersRuled, learnMapUsersPlain); err != nil || o.live {
+		if err := j.consult(scope, o, usersMaps...); err != nil || o.live {
 			return err
 		}
 	}
@@ -283,7 +293,7 @@ func readSet(m *ebpf.Map, scope learnScope) (learnLearntSet, error) {
 
 // nameOf finds the text of a name by its hash; empty: it was evicted.
 func (s *System) nameOf(hash uint64) (pattern.Name, error) {
-	for _, from := range []string{learnMapNamesRuled, learnMapNamesPlain} {
+	for _, from := range nameMaps {
 		var raw learnName
 		err := s.maps[from].Lookup(hash, &raw)
 		if isNotExist(err) {
