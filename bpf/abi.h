@@ -131,11 +131,12 @@ struct asker {
 
 /* What is known of a socket that we bound or marked, or that sends unconnected datagrams. */
 struct steered {
-	__u32 ifindex; /* as we bound it; 0: we did not */
-	__u32 mark;    /* as we marked it; 0: we did not */
-	__u8 name[IFNAME];
-	__u64 checked; /* boot time in ns at which the name had that index */
-	__u32 flags;   /* enum socket_flag, or-ed */
+	__u32 ifindex;     /* as we bound it; 0: we did not */
+	__u32 mark;        /* as we marked it; 0: we did not */
+	__u8 name[IFNAME]; /* of the binding, or with SENT_DIRECT the first of that chain */
+	__u64 checked;     /* boot time in ns at which the name had that index */
+	__u64 since;       /* boot time in ns at which it was bound or marked so */
+	__u32 flags;       /* enum socket_flag, or-ed */
 	__u32 pad;
 };
 
@@ -144,6 +145,7 @@ enum socket_flag {
 	SENT_ELSEWHERE = 1, /* it sent unconnected to where it was not bound for */
 	CHOSE_PORT = 2,     /* its program chose the port it is bound to */
 	HEARD_FIRST = 4,    /* and somebody sent to that port before it sent anything */
+	SENT_DIRECT = 8,    /* it sent by a chain that ends in direct, of which no interface existed */
 };
 
 struct hint {
@@ -173,6 +175,7 @@ enum counter {
 	COUNT_SHARED_SOCKET, /* a datagram refused: its socket has other peers */
 	/* beside the verdict */
 	COUNT_SEND_AGAIN, /* a datagram refused once, with EINTR: its socket was steered only now */
+	COUNT_STRAGGLER,  /* a datagram dropped: another thread had its socket steered at that moment */
 	COUNT_CONFLICT,   /* the names at the deciding level have different targets */
 	/* questions */
 	COUNT_QUESTIONS,

@@ -49,8 +49,10 @@ static __always_inline void remember_binding(struct bpf_sock *sk, const __u8 *na
 
 	if (!s)
 		return;
-	s->ifindex = sk->bound_dev_if;
 	s->checked = bpf_ktime_get_boot_ns();
+	if (s->ifindex != sk->bound_dev_if)
+		s->since = s->checked;
+	s->ifindex = sk->bound_dev_if;
 	__builtin_memcpy(s->name, name, IFNAME);
 }
 
@@ -76,8 +78,10 @@ static __always_inline int set_mark(struct bpf_sock_addr *ctx, struct bpf_sock *
 	if (error)
 		return error;
 	s = bpf_sk_storage_get(&steered_sockets, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
-	if (s)
+	if (s) {
+		s->since = bpf_ktime_get_boot_ns();
 		s->mark = mark;
+	}
 	return 0;
 }
 

@@ -8,6 +8,7 @@
 #define DR_DATAGRAM_H
 
 #include "binding.h"
+#include "restart.h"
 #include "verdict.h"
 
 #define RECHECK SECOND /* how long a binding is taken to be to where its name leads */
@@ -20,7 +21,7 @@
 static __always_inline int send_again(enum counter why)
 {
 	count(why);
-	return refuse(COUNT_SEND_AGAIN, EINTR);
+	return refuse(COUNT_SEND_AGAIN, again_error());
 }
 
 static __always_inline void note(struct steered *s, __u32 flag)
@@ -62,19 +63,42 @@ static __always_inline bool is_own_peer(struct bpf_sock_addr *ctx, struct bpf_so
 	       sk->dst_ip6[3] == to->w[3];
 }
 
-/* Whether somebody may be answering this socket by an interface that it would not hear from any more. */
-static __always_inline bool is_shared(struct bpf_sock *sk, const struct steered *s)
+/* Whether the socket has sent by this chain while none of its interfaces existed. */
+static __always_inline bool sent_direct(const struct steered *s, const struct target *t)
 {
-	return sk->dst_port || (s && s->flags & (SENT_ELSEWHERE | HEARD_FIRST));
+	return s && s->flags & SENT_DIRECT && same_name(s->name, t->chain[0]);
 }
 
-static __always_inline int end_of_chain(struct bpf_sock_addr *ctx, struct state *st, struct bpf_sock *sk,
-					struct target *t, struct steered *s)
+/* Whether somebody may be answering this socket by an interface that it would not hear from any more. */
+static __always_inline bool is_shared(struct bpf_sock *sk, const struct steered *s, const struct target *t)
+{
+	if (sk->dst_port || (s && s->flags & (SENT_ELSEWHERE | HEARD_FIRST)))
+		return true;
+	return s && s->flags & SENT_DIRECT && !sent_direct(s, t);
+}
+
+/*
+ * No interface of the chain exists, and it ends in direct. When one comes, the socket may take it: its peers of this
+ * chain answer by that then.
+ */
+static __always_inline int send_direct(struct bpf_sock *sk, const struct target *t)
+{
+	struct steered *s = bpf_sk_storage_get(&steered_sockets, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+
+	if (s && !(s->flags & SENT_DIRECT)) {
+		__builtin_memcpy(s->name, t->chain[0], IFNAME);
+		note(s, SENT_DIRECT);
+	}
+	return pass(COUNT_CHAIN_DIRECT);
+}
+
+static __always_inline int end_of_chain(struct bpf_sock_addr *ctx, struct bpf_sock *sk, struct target *t,
+					struct steered *s)
 {
 	if (t->end != END_DIRECT)
 		return refuse(COUNT_NO_INTERFACE, ENODEV);
 	if (!bound_by_us(sk, s))
-		return send_elsewhere(ctx, st, sk, COUNT_CHAIN_DIRECT);
+		return send_direct(sk, t);
 	return unbind(ctx, sk, s) ? send_again(COUNT_CHAIN_DIRECT) : refuse(COUNT_REBIND_REFUSED, EPERM);
 }
 
@@ -90,8 +114,8 @@ static __always_inline bool in_chain(const struct target *t, const __u8 *name)
  * As bind_chain does at connect, but a socket that is bound for another rule is not moved, whoever asks: its other
  * peers answer by that interface.
  */
-static __always_inline int bind_datagram(struct bpf_sock_addr *ctx, struct state *st, struct bpf_sock *sk,
-					 struct target *t, struct steered *s, bool by_default)
+static __always_inline int bind_datagram(struct bpf_sock_addr *ctx, struct bpf_sock *sk, struct target *t,
+					 struct steered *s, bool by_default)
 {
 	__u64 now = bpf_ktime_get_boot_ns();
 	__u32 before = sk->bound_dev_if;
@@ -101,8 +125,10 @@ static __always_inline int bind_datagram(struct bpf_sock_addr *ctx, struct state
 		return pass(COUNT_KEPT);
 	if (bound && !in_chain(t, s->name))
 		return refuse(COUNT_REBIND_REFUSED, EPERM);
-	if (!bound && is_shared(sk, s))
-		return refuse(COUNT_SHARED_SOCKET, EHOSTUNREACH);
+	/* Whether an interface exists is known by binding only: what began directly goes on so. */
+	if (!bound && is_shared(sk, s, t))
+		return t->end == END_DIRECT && sent_direct(s, t) ? pass(COUNT_CHAIN_DIRECT)
+								 : refuse(COUNT_SHARED_SOCKET, EHOSTUNREACH);
 	for (int i = 0; i < MAX_CHAIN; i++) {
 		const __u8 *name = t->chain[i];
 		int error;
@@ -120,12 +146,11 @@ static __always_inline int bind_datagram(struct bpf_sock_addr *ctx, struct state
 			continue;
 		if (error != -EPERM || !bound)
 			return refuse(COUNT_BIND_FAILED, EHOSTUNREACH);
-		if (!same_name(s->name, name))
-			return refuse(COUNT_REBIND_REFUSED, EPERM);
+		/* The calling task may not move it. It is in the chain: where it is will do. */
 		s->checked = now;
 		return pass(COUNT_KEPT);
 	}
-	return end_of_chain(ctx, st, sk, t, s);
+	return end_of_chain(ctx, sk, t, s);
 }
 
 /* A mark keeps nobody's answers away; a binding that there is would go before it. */
@@ -159,7 +184,7 @@ static __always_inline int apply_to_datagram(struct bpf_sock_addr *ctx, struct s
 	case TARGET_MARK:
 		return mark_datagram(ctx, sk, t, s);
 	default:
-		return bind_datagram(ctx, st, sk, t, s, by_default);
+		return bind_datagram(ctx, sk, t, s, by_default);
 	}
 }
 

@@ -4,6 +4,7 @@
 #define DR_JUDGE_H
 
 #include "evidence.h"
+#include "task.h"
 
 #define CONSULT(map, scope, active, now, o)                                 \
 	do {                                                                \
@@ -21,12 +22,6 @@
 	} while (0)
 
 #define ANCESTORS 3 /* chromium and firefox have a child, or a child's child, connect */
-
-/* What we look at of the kernel's; the loader finds where it is. */
-struct task_struct {
-	int tgid;
-	struct task_struct *real_parent;
-} __attribute__((preserve_access_index));
 
 /*
  * The nearest ancestor that knows the address under a name, as the same user: a program may ask in one process and

@@ -2,6 +2,7 @@
 /* Entry points of the observers `sockets` (cgroup_skb) and `tc`. None ever drops or changes a packet. */
 #include "learn.h"
 #include "heard.h"
+#include "straggler.h"
 #include "tc.h"
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
@@ -71,6 +72,8 @@ int dns_egress(struct __sk_buff *skb)
 	struct packet p = {};
 	struct asker *a;
 
+	if (is_straggler(skb))
+		return DROP_SILENTLY;
 	if (!is_dns(skb, 2) || !enabled(get_state()))
 		return 1;
 	a = asker_of(skb);

@@ -6,7 +6,6 @@
 #include "judge.h"
 
 #define EPERM 1
-#define EINTR 4
 #define ENODEV 19
 #define EHOSTUNREACH 113
 

@@ -36,43 +36,44 @@ const (
 	learnCounterCOUNT_LEFT_OWN             learnCounter = 17
 	learnCounterCOUNT_SHARED_SOCKET        learnCounter = 18
 	learnCounterCOUNT_SEND_AGAIN           learnCounter = 19
-	learnCounterCOUNT_CONFLICT             learnCounter = 20
-	learnCounterCOUNT_QUESTIONS            learnCounter = 21
-	learnCounterCOUNT_QUESTION_REPEATED    learnCounter = 22
-	learnCounterCOUNT_QUESTION_BAD         learnCounter = 23
-	learnCounterCOUNT_QUESTION_FOREIGN     learnCounter = 24
-	learnCounterCOUNT_QUESTION_DISPLACED   learnCounter = 25
-	learnCounterCOUNT_ASKER_NO_MEMORY      learnCounter = 26
-	learnCounterCOUNT_ANSWERS              learnCounter = 27
-	learnCounterCOUNT_ANSWER_UNASKED       learnCounter = 28
-	learnCounterCOUNT_ANSWER_NOT_HOME      learnCounter = 29
-	learnCounterCOUNT_ANSWER_LATE          learnCounter = 30
-	learnCounterCOUNT_ANSWER_SEQUENCE      learnCounter = 31
-	learnCounterCOUNT_ANSWER_SHORT         learnCounter = 32
-	learnCounterCOUNT_ANSWER_BAD_HEADER    learnCounter = 33
-	learnCounterCOUNT_ANSWER_BAD_QUESTION  learnCounter = 34
-	learnCounterCOUNT_ANSWER_RCODE         learnCounter = 35
-	learnCounterCOUNT_ANSWER_EMPTY         learnCounter = 36
-	learnCounterCOUNT_ANSWER_MALFORMED     learnCounter = 37
-	learnCounterCOUNT_ANSWER_CUT_BYTES     learnCounter = 38
-	learnCounterCOUNT_ANSWER_CUT_RECORDS   learnCounter = 39
-	learnCounterCOUNT_ANSWER_CUT_SEGMENT   learnCounter = 40
-	learnCounterCOUNT_ANSWER_CUT_MESSAGES  learnCounter = 41
-	learnCounterCOUNT_ANSWER_CUT_ADDRESSES learnCounter = 42
-	learnCounterCOUNT_RECORD_BAD           learnCounter = 43
-	learnCounterCOUNT_ADDRESS_REFUSED      learnCounter = 44
-	learnCounterCOUNT_LEARNT               learnCounter = 45
-	learnCounterCOUNT_LEARNT_NO_RULE       learnCounter = 46
-	learnCounterCOUNT_NOT_KEPT             learnCounter = 47
-	learnCounterCOUNT_LEARNT_LOST          learnCounter = 48
-	learnCounterCOUNT_LIBC_ANSWERS         learnCounter = 49
-	learnCounterCOUNT_LIBC_FAILED          learnCounter = 50
-	learnCounterCOUNT_LIBC_NO_NAME         learnCounter = 51
-	learnCounterCOUNT_LIBC_BAD_NAME        learnCounter = 52
-	learnCounterCOUNT_LIBC_UNREADABLE      learnCounter = 53
-	learnCounterCOUNT_LIBC_OUTSIDE         learnCounter = 54
-	learnCounterCOUNT_LIBC_CUT             learnCounter = 55
-	learnCounterCOUNTERS                   learnCounter = 56
+	learnCounterCOUNT_STRAGGLER            learnCounter = 20
+	learnCounterCOUNT_CONFLICT             learnCounter = 21
+	learnCounterCOUNT_QUESTIONS            learnCounter = 22
+	learnCounterCOUNT_QUESTION_REPEATED    learnCounter = 23
+	learnCounterCOUNT_QUESTION_BAD         learnCounter = 24
+	learnCounterCOUNT_QUESTION_FOREIGN     learnCounter = 25
+	learnCounterCOUNT_QUESTION_DISPLACED   learnCounter = 26
+	learnCounterCOUNT_ASKER_NO_MEMORY      learnCounter = 27
+	learnCounterCOUNT_ANSWERS              learnCounter = 28
+	learnCounterCOUNT_ANSWER_UNASKED       learnCounter = 29
+	learnCounterCOUNT_ANSWER_NOT_HOME      learnCounter = 30
+	learnCounterCOUNT_ANSWER_LATE          learnCounter = 31
+	learnCounterCOUNT_ANSWER_SEQUENCE      learnCounter = 32
+	learnCounterCOUNT_ANSWER_SHORT         learnCounter = 33
+	learnCounterCOUNT_ANSWER_BAD_HEADER    learnCounter = 34
+	learnCounterCOUNT_ANSWER_BAD_QUESTION  learnCounter = 35
+	learnCounterCOUNT_ANSWER_RCODE         learnCounter = 36
+	learnCounterCOUNT_ANSWER_EMPTY         learnCounter = 37
+	learnCounterCOUNT_ANSWER_MALFORMED     learnCounter = 38
+	learnCounterCOUNT_ANSWER_CUT_BYTES     learnCounter = 39
+	learnCounterCOUNT_ANSWER_CUT_RECORDS   learnCounter = 40
+	learnCounterCOUNT_ANSWER_CUT_SEGMENT   learnCounter = 41
+	learnCounterCOUNT_ANSWER_CUT_MESSAGES  learnCounter = 42
+	learnCounterCOUNT_ANSWER_CUT_ADDRESSES learnCounter = 43
+	learnCounterCOUNT_RECORD_BAD           learnCounter = 44
+	learnCounterCOUNT_ADDRESS_REFUSED      learnCounter = 45
+	learnCounterCOUNT_LEARNT               learnCounter = 46
+	learnCounterCOUNT_LEARNT_NO_RULE       learnCounter = 47
+	learnCounterCOUNT_NOT_KEPT             learnCounter = 48
+	learnCounterCOUNT_LEARNT_LOST          learnCounter = 49
+	learnCounterCOUNT_LIBC_ANSWERS         learnCounter = 50
+	learnCounterCOUNT_LIBC_FAILED          learnCounter = 51
+	learnCounterCOUNT_LIBC_NO_NAME         learnCounter = 52
+	learnCounterCOUNT_LIBC_BAD_NAME        learnCounter = 53
+	learnCounterCOUNT_LIBC_UNREADABLE      learnCounter = 54
+	learnCounterCOUNT_LIBC_OUTSIDE         learnCounter = 55
+	learnCounterCOUNT_LIBC_CUT             learnCounter = 56
+	learnCounterCOUNTERS                   learnCounter = 57
 )
 
 type learnHint struct {
@@ -138,6 +139,7 @@ type learnSteered struct {
 	Mark    uint32
 	Name    [16]uint8
 	Checked uint64
+	Since   uint64
 	Flags   uint32
 	Pad     uint32
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
 	"golang.org/x/sys/unix"
 )
 
@@ -34,13 +35,23 @@ func load(reuse map[string]*ebpf.Map) (*objects, error) {
 	for name, m := range reuse {
 		o.maps[name] = m
 	}
-	for _, spec := range []func() (*ebpf.CollectionSpec, error){loadLearn, loadSteer, loadProbes} {
+	for _, spec := range []func() (*ebpf.CollectionSpec, error){loadLearn, loadSteerForKernel, loadProbes} {
 		if err := o.add(spec); err != nil {
 			o.Close()
 			return nil, err
 		}
 	}
 	return o, nil
+}
+
+// loadSteerForKernel reads the one of two builds that can call the kernel's function for bpf/restart.h: from 7.0 on it
+// takes an argument less, and what it took until then is there by another type. Without kernel types neither is called.
+func loadSteerForKernel() (*ebpf.CollectionSpec, error) {
+	var f *btf.Func
+	if types, err := btf.LoadKernelSpec(); err == nil && types.TypeByName("bpf_task_work_schedule_signal", &f) == nil {
+		return loadSteerLater()
+	}
+	return loadSteer()
 }
 
 func (o *objects) add(from func() (*ebpf.CollectionSpec, error)) error {

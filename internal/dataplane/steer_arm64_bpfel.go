@@ -28,6 +28,7 @@ const (
 	steerMapNamesRuled     = "names_ruled"
 	steerMapOwn            = "own"
 	steerMapQuestions      = "questions"
+	steerMapRestarts       = "restarts"
 	steerMapRules          = "rules"
 	steerMapRulesets       = "rulesets"
 	steerMapShares         = "shares"
@@ -110,6 +111,7 @@ type steerMapSpecs struct {
 	NamesRuled     *ebpf.MapSpec `ebpf:"names_ruled"`
 	Own            *ebpf.MapSpec `ebpf:"own"`
 	Questions      *ebpf.MapSpec `ebpf:"questions"`
+	Restarts       *ebpf.MapSpec `ebpf:"restarts"`
 	Rules          *ebpf.MapSpec `ebpf:"rules"`
 	Rulesets       *ebpf.MapSpec `ebpf:"rulesets"`
 	Shares         *ebpf.MapSpec `ebpf:"shares"`
@@ -158,6 +160,7 @@ type steerMaps struct {
 	NamesRuled     *ebpf.Map `ebpf:"names_ruled"`
 	Own            *ebpf.Map `ebpf:"own"`
 	Questions      *ebpf.Map `ebpf:"questions"`
+	Restarts       *ebpf.Map `ebpf:"restarts"`
 	Rules          *ebpf.Map `ebpf:"rules"`
 	Rulesets       *ebpf.Map `ebpf:"rulesets"`
 	Shares         *ebpf.Map `ebpf:"shares"`
@@ -182,6 +185,7 @@ func (m *steerMaps) Close() error {
 		m.NamesRuled,
 		m.Own,
 		m.Questions,
+		m.Restarts,
 		m.Rules,
 		m.Rulesets,
 		m.Shares,
