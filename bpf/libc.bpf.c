@@ -19,6 +19,12 @@ static __always_inline __u64 result_argument(struct registers *ctx, __u64 functi
 	return function == LIBC_GETHOSTBYNAME2_R ? sixth : 0;
 }
 
+/* Links that were removed go on for a moment. */
+static __always_inline bool observing(const struct state *st)
+{
+	return st && st->enabled && st->observers & OBSERVE_LIBC;
+}
+
 SEC("uprobe")
 int libc_enter(struct registers *ctx)
 {
@@ -26,7 +32,7 @@ int libc_enter(struct registers *ctx)
 	struct libc_frame frame = {};
 	struct libc_call call = {};
 
-	if (!st || !st->enabled)
+	if (!observing(st))
 		return 0;
 	if (!in_cgroup(st->cgroup_id)) {
 		count(COUNT_LIBC_OUTSIDE);
@@ -48,7 +54,7 @@ int libc_return(struct registers *ctx)
 	struct libc_frame frame = {};
 	struct libc_call call, *there;
 
-	if (!st || !st->enabled)
+	if (!observing(st))
 		return 0;
 	frame.thread = bpf_get_current_pid_tgid();
 	frame.stack = STACK(ctx);
