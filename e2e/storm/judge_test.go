@@ -104,6 +104,9 @@ var ends = map[string]string{
 	"connect":     "one of these, says the program in its own words",
 }
 
+// fewVisits is how often a program may arrive without ever having been refused.
+const fewVisits = 40
+
 // judgeStorm checks that it was one.
 func (s *storm) judgeStorm() {
 	s.t.Helper()
@@ -118,7 +121,9 @@ func (s *storm) judgeStorm() {
 		if r.err != nil {
 			s.t.Errorf("%v: %v", r, r.err)
 		}
-		if r.ends["ok"] == 0 || r.ends["ENODEV"]+r.ends["connect"] == 0 {
+		// A slow program may come by only while the interface is there.
+		refused := r.ends["ENODEV"] + r.ends["connect"]
+		if r.ends["ok"] == 0 || refused == 0 && r.ends["ok"] >= fewVisits {
 			s.t.Errorf("%v: should have arrived, and should have been refused: %v", r, r.ends)
 		}
 		for end, n := range r.ends {
