@@ -85,7 +85,7 @@ was steered by it is closed. Without a terminal: separated by tabs, no heading.`
 				if list == nil {
 					return failed
 				}
-				return cmp.Or(a.print("ResetList", list, func() { a.printReset(list) }), failed)
+				return cmp.Or(a.print("ResetList", list, func() { a.printReset(list, failed) }), failed)
 			})
 		},
 	}
@@ -168,8 +168,8 @@ func resetError(err error) error {
 	return err
 }
 
-// printReset prints a list; nil is none.
-func (a *app) printReset(list *resetList) {
+// printReset prints a list, which is all there is unless it failed; nil is none.
+func (a *app) printReset(list *resetList, failed error) {
 	if list == nil {
 		return
 	}
@@ -183,7 +183,9 @@ func (a *app) printReset(list *resetList) {
 			r.Then.String(), r.User, dash(strings.Join(holders, ", "))})
 	}
 	if len(lines) == 0 {
-		a.warn("nothing to close")
+		if failed == nil {
+			a.warn("nothing to close")
+		}
 		return
 	}
 	a.table([]string{"PROTOCOL", "LOCAL", "REMOTE", "NAMES", "NOW", "THEN", "USER", "PROCESSES"}, lines)

@@ -42,7 +42,7 @@ func misplaced(s *dataplane.System, judge *dataplane.Judge, limit pattern.Patter
 	for _, k := range sockets {
 		inodes[k.Inode] = true
 	}
-	holders, err := procs.Holders(inodes)
+	holders, hidden, err := procs.Holders(inodes)
 	if err != nil {
 		return nil, err
 	}
@@ -64,6 +64,9 @@ func misplaced(s *dataplane.System, judge *dataplane.Judge, limit pattern.Patter
 		elsewhere, err := row.judge(judge, hold, holders[k.Inode], limit)
 		if err != nil {
 			return nil, err
+		}
+		if elsewhere && hidden && len(row.Processes) == 0 {
+			return nil, errHidden // its process may know better than its user
 		}
 		if elsewhere {
 			row.User = userName(k.UID)
@@ -97,6 +100,10 @@ func ofHome(s *dataplane.System, sockets []netdev.Socket) ([]netdev.Socket, erro
 	return kept, nil
 }
 
+// errHidden is when the kernel does not let us see who holds a socket.
+var errHidden = &dataplane.CureError{Err: fmt.Errorf("%w: sockets of other processes cannot be looked at", dataplane.ErrRefused),
+	Cure: "root needs CAP_SYS_PTRACE, and kernel.yama.ptrace_scope must be less than 3"}
+
 // readStorage asks whether it was us who bound or marked a UDP socket, by a descriptor borrowed from its process: the
 // list of sockets says it of TCP only. One that no process is seen to hold counts as its program's own.
 func readStorage(s *dataplane.System, k *netdev.Socket, holders []procs.Process) error {
@@ -112,8 +119,7 @@ func readStorage(s *dataplane.System, k *netdev.Socket, holders []procs.Process)
 			continue
 		}
 		if errors.Is(err, unix.EPERM) {
-			return &dataplane.CureError{Err: fmt.Errorf("%w: %w", dataplane.ErrRefused, err),
-				Cure: "root needs CAP_SYS_PTRACE, and kernel.yama.ptrace_scope must be less than 3"}
+			return errHidden
 		}
 		return err
 	}

@@ -116,7 +116,7 @@ func (a *app) addRule(s *dataplane.System, r ruleset.Rule, flags resetFlags) err
 		if replaced && old != r.Target && !flags.dry {
 			a.warn("replaced: %s was %s", change.Pattern, change.Replaced)
 		}
-		a.printReset(change.Reset)
+		a.printReset(change.Reset, failed)
 	})
 	return cmp.Or(err, failed)
 }
@@ -203,7 +203,7 @@ func (a *app) delRule(s *dataplane.System, p pattern.Pattern, flags resetFlags) 
 		}
 		change.Reset, failed = flags.close(s, set, p)
 	}
-	if err := a.print("RuleChange", change, func() { a.printReset(change.Reset) }); err != nil || change.Deleted {
+	if err := a.print("RuleChange", change, func() { a.printReset(change.Reset, failed) }); err != nil || change.Deleted {
 		return cmp.Or(err, failed)
 	}
 	a.warn("no rule for %s", p)

@@ -54,5 +54,8 @@ func resetPlanned(s *dataplane.System, set *ruleset.Set, p pattern.Pattern) (*re
 	}
 	defer judge.Close()
 	rows, err := misplaced(s, judge, p)
-	return &resetList{DryRun: true, Sockets: rows}, err
+	if err != nil {
+		return nil, err
+	}
+	return &resetList{DryRun: true, Sockets: rows}, nil
 }

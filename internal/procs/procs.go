@@ -23,19 +23,20 @@ type Process struct {
 }
 
 // Holders finds the processes that have one of the sockets open, by the sockets' inodes. A process that ends meanwhile
-// holds none. Sockets on their way between processes have no holder.
-func Holders(sockets map[uint64]bool) (map[uint64][]Process, error) {
+// holds none. Sockets on their way between processes have no holder; nor have those of processes that we must not look
+// at, of which hidden tells whether there are any.
+func Holders(sockets map[uint64]bool) (found map[uint64][]Process, hidden bool, err error) {
 	return holders("/proc", sockets)
 }
 
-func holders(proc string, sockets map[uint64]bool) (map[uint64][]Process, error) {
-	found := map[uint64][]Process{}
+func holders(proc string, sockets map[uint64]bool) (found map[uint64][]Process, hidden bool, err error) {
+	found = map[uint64][]Process{}
 	if len(sockets) == 0 {
-		return found, nil
+		return found, false, nil
 	}
 	entries, err := os.ReadDir(proc)
 	if err != nil {
-		return nil, fmt.Errorf("list the processes: %w", err)
+		return nil, false, fmt.Errorf("list the processes: %w", err)
 	}
 	for _, e := range entries {
 		pid, err := strconv.ParseUint(e.Name(), 10, 32)
@@ -44,8 +45,12 @@ func holders(proc string, sockets map[uint64]bool) (map[uint64][]Process, error)
 		}
 		dir := proc + "/" + e.Name()
 		held, err := held(dir, sockets)
+		if errors.Is(err, fs.ErrPermission) {
+			hidden = true
+			continue
+		}
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		if len(held) == 0 {
 			continue
@@ -55,7 +60,7 @@ func holders(proc string, sockets map[uint64]bool) (map[uint64][]Process, error)
 			continue
 		}
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		for inode, fd := range held {
 			p.FD = fd
@@ -65,7 +70,7 @@ func holders(proc string, sockets map[uint64]bool) (map[uint64][]Process, error)
 	for _, list := range found {
 		slices.SortFunc(list, func(a, b Process) int { return int(a.PID) - int(b.PID) })
 	}
-	return found, nil
+	return found, hidden, nil
 }
 
 // held finds which of the sockets a process has open, and by which descriptor.
@@ -80,8 +85,11 @@ func held(dir string, sockets map[uint64]bool) (map[uint64]int, error) {
 	held := map[uint64]int{}
 	for _, f := range files {
 		to, err := os.Readlink(dir + "/fd/" + f.Name())
-		if err != nil {
+		if gone(err) {
 			continue // closed meanwhile
+		}
+		if err != nil {
+			return nil, fmt.Errorf("look at the files of a process: %w", err)
 		}
 		number, ok := strings.CutPrefix(to, "socket:[")
 		if !ok {
@@ -128,7 +136,7 @@ func (p Process) Borrow(inode uint64, f func(fd int) error) error {
 	}
 	defer unix.Close(fd)
 	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil || st.Ino != inode {
+	if err := unix.Fstat(fd, &st); err != nil || st.Ino != inode || st.Mode&unix.S_IFMT != unix.S_IFSOCK {
 		return errors.Join(ErrGone, err)
 	}
 	return f(fd)

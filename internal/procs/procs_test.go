@@ -29,13 +29,13 @@ func TestHolders(t *testing.T) {
 	make("9", "", "", map[string]string{"3": "socket:[100]"}) // ends after its files were listed
 	check(t, os.Mkdir(filepath.Join(proc, "8"), 0o755))       // ended before
 	check(t, os.Mkdir(filepath.Join(proc, "sys"), 0o755))
-	found, err := holders(proc, map[uint64]bool{100: true, 200: true, 300: true})
+	found, _, err := holders(proc, map[uint64]bool{100: true, 200: true, 300: true})
 	check(t, err)
 	if len(found) != 2 || len(found[100]) != 2 || len(found[200]) != 1 ||
 		found[100][0] != (Process{7, 0, "x\n", 9}) || found[100][1] != (Process{12, 1001, "b", 3}) || found[200][0].FD != 10 {
 		t.Errorf("%+v", found)
 	}
-	if found, err := holders(filepath.Join(proc, "none"), nil); err != nil || len(found) > 0 {
+	if found, _, err := holders(filepath.Join(proc, "none"), nil); err != nil || len(found) > 0 {
 		t.Errorf("nothing to look for: %v, %v", found, err)
 	}
 }
@@ -54,7 +54,7 @@ func TestBorrow(t *testing.T) {
 		check(t, unix.Fstat(int(fd), &st))
 		inode, p = st.Ino, Process{PID: uint32(os.Getpid()), FD: int(fd)}
 	}))
-	found, err := Holders(map[uint64]bool{inode: true})
+	found, _, err := Holders(map[uint64]bool{inode: true})
 	check(t, err)
 	if len(found[inode]) != 1 || found[inode][0].PID != p.PID || found[inode][0].FD != p.FD || found[inode][0].UID != uint32(os.Getuid()) {
 		t.Errorf("%+v, want %+v", found, p)
