@@ -137,7 +137,7 @@ struct steered {
 	__u64 checked;     /* boot time in ns at which the name had that index */
 	__u64 since;       /* boot time in ns at which it was bound or marked so */
 	__u32 flags;       /* enum socket_flag, or-ed */
-	__u32 pad;
+	__u32 former;      /* the mark before */
 };
 
 /* Why a datagram socket may have peers whose answers would vanish if it were bound. */

@@ -40,12 +40,17 @@ static __always_inline int bind_to(struct bpf_sock_addr *ctx, const __u8 *name)
 }
 
 /*
- * So that the binding is known as ours later on. Without memory for it, it counts as the program's own: the
- * socket is left where it is.
+ * Before a socket is steered: without memory to know it by later on, it would count as the program's own, and stay
+ * where it is whatever its next destination.
  */
+static __always_inline bool make_known(struct bpf_sock *sk)
+{
+	return bpf_sk_storage_get(&steered_sockets, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+}
+
 static __always_inline void remember_binding(struct bpf_sock *sk, const __u8 *name)
 {
-	struct steered *s = bpf_sk_storage_get(&steered_sockets, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	struct steered *s = known_socket(sk);
 
 	if (!s)
 		return;
@@ -53,6 +58,7 @@ static __always_inline void remember_binding(struct bpf_sock *sk, const __u8 *na
 	if (s->ifindex != sk->bound_dev_if)
 		s->since = s->checked;
 	s->ifindex = sk->bound_dev_if;
+	s->flags &= ~SENT_DIRECT; /* whose name it was */
 	__builtin_memcpy(s->name, name, IFNAME);
 }
 
@@ -72,14 +78,15 @@ static __always_inline bool unbind(struct bpf_sock_addr *ctx, struct bpf_sock *s
 /* Unlike a binding, a mark can be set and taken off for anybody. */
 static __always_inline int set_mark(struct bpf_sock_addr *ctx, struct bpf_sock *sk, __u32 mark)
 {
-	int error = bpf_setsockopt(ctx, SOL_SOCKET, SO_MARK, &mark, sizeof(mark));
+	__u32 former = sk->mark;
 	struct steered *s;
 
-	if (error)
-		return error;
-	s = bpf_sk_storage_get(&steered_sockets, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!make_known(sk) || bpf_setsockopt(ctx, SOL_SOCKET, SO_MARK, &mark, sizeof(mark)))
+		return -1;
+	s = known_socket(sk);
 	if (s) {
 		s->since = bpf_ktime_get_boot_ns();
+		s->former = former;
 		s->mark = mark;
 	}
 	return 0;

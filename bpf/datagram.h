@@ -43,7 +43,7 @@ static __always_inline int send_elsewhere(struct bpf_sock_addr *ctx, struct stat
 		if (!s)
 			return pass(why);
 	}
-	if (bound_by_us(sk, s))
+	if (bound_by_us(sk, s) || (sk->dst_port && marked_by_us(sk, s)))
 		return pass(COUNT_KEPT_OLD);
 	note(s, SENT_ELSEWHERE);
 	return unmark(ctx, sk, s) ? send_again(why) : pass(why);
@@ -125,10 +125,13 @@ static __always_inline int bind_datagram(struct bpf_sock_addr *ctx, struct bpf_s
 		return pass(COUNT_KEPT);
 	if (bound && !in_chain(t, s->name))
 		return refuse(COUNT_REBIND_REFUSED, EPERM);
-	/* Whether an interface exists is known by binding only: what began directly goes on so. */
+	if (bound && sk->dst_port)
+		return pass(COUNT_KEPT); /* its peer's datagrams do not come here */
+	if (!make_known(sk))
+		return refuse(COUNT_BIND_FAILED, EHOSTUNREACH);
+	/* Even if the chain ends in direct: whether its interfaces exist is known by binding only. */
 	if (!bound && is_shared(sk, s, t))
-		return t->end == END_DIRECT && sent_direct(s, t) ? pass(COUNT_CHAIN_DIRECT)
-								 : refuse(COUNT_SHARED_SOCKET, EHOSTUNREACH);
+		return refuse(COUNT_SHARED_SOCKET, EHOSTUNREACH);
 	for (int i = 0; i < MAX_CHAIN; i++) {
 		const __u8 *name = t->chain[i];
 		int error;
@@ -161,6 +164,8 @@ static __always_inline int mark_datagram(struct bpf_sock_addr *ctx, struct bpf_s
 		return pass(COUNT_MARKED);
 	if (bound_by_us(sk, s))
 		return refuse(COUNT_REBIND_REFUSED, EPERM);
+	if (sk->dst_port)
+		return refuse(COUNT_SHARED_SOCKET, EHOSTUNREACH);
 	if (set_mark(ctx, sk, t->mark))
 		return refuse(COUNT_BIND_FAILED, EHOSTUNREACH);
 	s = known_socket(sk);
@@ -195,7 +200,8 @@ static __always_inline int steer_datagram(struct bpf_sock_addr *ctx, struct stat
 	struct opinion o;
 	__u32 target;
 
-	if (!sk || is_own_peer(ctx, sk, to))
+	/* Without an address (port 0): to the peer, with control messages. */
+	if (!sk || !ctx->user_port || is_own_peer(ctx, sk, to))
 		return PASS;
 	if (addr_is_local(to))
 		return send_elsewhere(ctx, st, sk, COUNT_LEFT_LOCAL);

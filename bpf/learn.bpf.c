@@ -19,9 +19,10 @@ static __always_inline struct asker *asker_of(struct __sk_buff *skb)
 	return bpf_sk_storage_get(&askers, sk, 0, 0);
 }
 
-static __always_inline bool enabled(struct state *st)
+/* Attached even without the observer `sockets`, for the datagrams' sake. */
+static __always_inline bool observing(struct state *st)
 {
-	return st && st->enabled;
+	return st && st->enabled && st->observers & OBSERVE_SOCKETS;
 }
 
 /* Notes a question, for the server in the packet and for the one the program asked. */
@@ -74,7 +75,7 @@ int dns_egress(struct __sk_buff *skb)
 
 	if (is_straggler(skb))
 		return DROP_SILENTLY;
-	if (!is_dns(skb, 2) || !enabled(get_state()))
+	if (!is_dns(skb, 2) || !observing(get_state()))
 		return 1;
 	a = asker_of(skb);
 	if (!a || locate(skb, 0, &p) || !p.length)
@@ -159,7 +160,7 @@ int dns_ingress(struct __sk_buff *skb)
 		heard_first(skb);
 		return 1;
 	}
-	if (!enabled(get_state()))
+	if (!observing(get_state()))
 		return 1;
 	if (locate(skb, 0, &p) || (p.proto == PROTO_TCP && !p.length))
 		return 1;

@@ -23,9 +23,14 @@ static __always_inline int prepare_lesson(struct lesson *l, const struct name *n
 	__u64 active;
 
 	l->hint = *(volatile __u64 *)&st->staged != 0;
-	active = *(volatile __u64 *)&st->active;
-	if (match_name(name, slot_of(active), m) || !m->name)
-		return -1;
+	/* Once more if the rule set was replaced meanwhile: it may have gone under our feet. */
+	for (int i = 0; i < 2; i++) {
+		active = *(volatile __u64 *)&st->active;
+		if (match_name(name, slot_of(active), m) || !m->name)
+			return -1;
+		if (active == *(volatile __u64 *)&st->active)
+			break;
+	}
 	if (!m->rule && !*(volatile __u64 *)&st->history) {
 		count(COUNT_NOT_KEPT);
 		return -1;

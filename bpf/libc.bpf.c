@@ -31,6 +31,8 @@ int libc_enter(struct registers *ctx)
 	struct state *st = get_state();
 	struct libc_frame frame = {};
 	struct libc_call call = {};
+	struct libc_thread *t;
+	__u64 i;
 
 	if (!observing(st))
 		return 0;
@@ -43,7 +45,14 @@ int libc_enter(struct registers *ctx)
 	frame.function = bpf_get_attach_cookie(ctx);
 	call.name = ARGUMENT_1(ctx);
 	call.result = result_argument(ctx, frame.function);
-	bpf_map_update_elem(&libc_calls, &frame, &call, BPF_ANY);
+	t = bpf_task_storage_get(&libc_calls, bpf_get_current_task_btf(), 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (!t) {
+		count(COUNT_LEARNT_LOST);
+		return 0;
+	}
+	i = t->next++ & (LIBC_DEPTH - 1);
+	t->frames[i] = frame;
+	t->calls[i] = call;
 	return 0;
 }
 
@@ -52,18 +61,28 @@ int libc_return(struct registers *ctx)
 {
 	struct state *st = get_state();
 	struct libc_frame frame = {};
-	struct libc_call call, *there;
+	struct libc_call call = {};
+	struct libc_thread *t;
+	bool found = false;
 
 	if (!observing(st))
 		return 0;
 	frame.thread = bpf_get_current_pid_tgid();
 	frame.stack = STACK(ctx);
 	frame.function = bpf_get_attach_cookie(ctx);
-	there = bpf_map_lookup_elem(&libc_calls, &frame);
-	if (!there)
+	t = bpf_task_storage_get(&libc_calls, bpf_get_current_task_btf(), 0, 0);
+	if (!t)
 		return 0;
-	call = *there;
-	bpf_map_delete_elem(&libc_calls, &frame);
-	learn_call(&frame, &call, RETURNED(ctx), st);
+	for (int i = 0; i < LIBC_DEPTH; i++) {
+		struct libc_frame *f = &t->frames[i];
+
+		if (f->thread == frame.thread && f->stack == frame.stack && f->function == frame.function) {
+			call = t->calls[i];
+			f->thread = 0;
+			found = true;
+		}
+	}
+	if (found)
+		learn_call(frame.function, &call, RETURNED(ctx), st);
 	return 0;
 }

@@ -187,7 +187,7 @@ static __always_inline __u64 result_of(const struct libc_call *call, __u64 retur
 }
 
 /* A call has returned. */
-static __always_inline void learn_call(struct libc_frame *frame, const struct libc_call *call, __u64 returned,
+static __always_inline void learn_call(__u64 function, const struct libc_call *call, __u64 returned,
 				       struct state *st)
 {
 	__u64 result = result_of(call, returned);
@@ -197,14 +197,14 @@ static __always_inline void learn_call(struct libc_frame *frame, const struct li
 		count(COUNT_LIBC_FAILED);
 		return;
 	}
-	r = take_room(frame->thread);
+	r = take_room();
 	if (!r) {
 		count(COUNT_LEARNT_LOST);
 		return;
 	}
 	if (!read_name(r, call->name))
-		learn_list(r, st, frame->function, result);
-	bpf_map_delete_elem(&libc_rooms, &frame->thread);
+		learn_list(r, st, function, result);
+	leave_room();
 }
 
 #endif

@@ -35,8 +35,24 @@ struct libc_call {
 	__u64 result; /* where a pointer to the result goes; 0: it is returned */
 };
 
-/* Nobody can make another thread's calls be mistaken, but one who leaves thousands unfinished can push them out. */
-MAP(BPF_MAP_TYPE_LRU_HASH, libc_calls, struct libc_frame, struct libc_call, 16384);
+#define TASK_MAP(name, v)                                \
+	struct {                                         \
+		__uint(type, BPF_MAP_TYPE_TASK_STORAGE); \
+		__uint(map_flags, BPF_F_NO_PREALLOC);    \
+		__type(key, int);                        \
+		__type(value, v);                        \
+	} name SEC(".maps")
+
+#define LIBC_DEPTH 8 /* calls of one thread under way: one in another, or left by longjmp */
+
+/* With the thread, so that nobody can push another's calls out; gone with it. */
+struct libc_thread {
+	struct libc_frame frames[LIBC_DEPTH];
+	struct libc_call calls[LIBC_DEPTH];
+	__u64 next;
+};
+
+TASK_MAP(libc_calls, struct libc_thread);
 
 /* struct addrinfo and struct hostent where pointers have 64 bits, the same in glibc and musl. */
 struct address_info {
@@ -77,26 +93,23 @@ struct libc_room {
 	__u8 text[TEXT_ROOM];
 };
 
-/*
- * Rooms in use, by thread: taken and given back by one run of a program, so that no more are in use than threads
- * can be preempted in one. Not an LRU map: a room must never become another thread's while it is in use.
- */
-MAP(BPF_MAP_TYPE_HASH, libc_rooms, __u64, struct libc_room, 1024);
-MAP(BPF_MAP_TYPE_ARRAY, libc_empty, __u32, struct libc_room, 1);
+/* Taken and given back by one run of a program. The thread's, since such programs may be preempted. */
+TASK_MAP(libc_rooms, struct libc_room);
 
 struct libc_ref {
 	struct libc_room *r;
 	struct state *st;
 };
 
-static __always_inline struct libc_room *take_room(__u64 thread)
+static __always_inline struct libc_room *take_room(void)
 {
-	__u32 zero = 0;
-	struct libc_room *empty = bpf_map_lookup_elem(&libc_empty, &zero);
+	return bpf_task_storage_get(&libc_rooms, bpf_get_current_task_btf(), 0,
+				    BPF_LOCAL_STORAGE_GET_F_CREATE);
+}
 
-	if (!empty || bpf_map_update_elem(&libc_rooms, &thread, empty, BPF_ANY))
-		return 0;
-	return bpf_map_lookup_elem(&libc_rooms, &thread);
+static __always_inline void leave_room(void)
+{
+	bpf_task_storage_delete(&libc_rooms, bpf_get_current_task_btf());
 }
 
 #endif

@@ -14,6 +14,8 @@
 #define EINTR 4
 #define ERESTARTSYS 512
 
+#define PF_KTHREAD 0x00200000 /* a kernel's own thread: it never returns from the kernel */
+
 #define RESTART_SLOTS \
 	1024 /* tasks that are in this state at one moment; two in one slot: EINTR for the later */
 
@@ -67,6 +69,8 @@ static __always_inline int again_error(void)
 	if (!r)
 		return EINTR;
 	task = (struct task_struct *)bpf_get_current_task_btf();
+	if (task->flags & PF_KTHREAD)
+		return EINTR;
 	before = *(void *volatile *)&task->task_works;
 	if (schedule_work(task, &r->work, &restarts, do_nothing NO_MORE))
 		return EINTR;

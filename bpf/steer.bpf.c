@@ -8,9 +8,9 @@
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
-static __always_inline bool to_dns(struct bpf_sock_addr *ctx)
+static __always_inline bool to_dns(struct bpf_sock_addr *ctx, const struct state *st)
 {
-	return ctx->user_port == bpf_htons(53);
+	return ctx->user_port == bpf_htons(53) && st->observers & OBSERVE_SOCKETS;
 }
 
 static __always_inline int at_connect(struct bpf_sock_addr *ctx, const struct addr *to)
@@ -19,7 +19,7 @@ static __always_inline int at_connect(struct bpf_sock_addr *ctx, const struct ad
 
 	if (!st || !st->enabled)
 		return PASS;
-	if (to_dns(ctx))
+	if (to_dns(ctx, st))
 		note_asker(ctx, st, to, true);
 	return steer(ctx, st, to);
 }
@@ -30,7 +30,7 @@ static __always_inline int at_sendmsg(struct bpf_sock_addr *ctx, const struct ad
 
 	if (!st || !st->enabled)
 		return PASS;
-	if (to_dns(ctx))
+	if (to_dns(ctx, st))
 		note_asker(ctx, st, to, false);
 	return steer_datagram(ctx, st, to);
 }

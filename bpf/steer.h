@@ -14,6 +14,8 @@
 static __always_inline int bind_chain(struct bpf_sock_addr *ctx, struct bpf_sock *sk, struct target *t,
 				      struct steered *s, bool by_default)
 {
+	if (!make_known(sk))
+		return refuse(COUNT_BIND_FAILED, EHOSTUNREACH);
 	for (int i = 0; i < MAX_CHAIN; i++) {
 		const __u8 *name = t->chain[i];
 		int error;

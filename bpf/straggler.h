@@ -25,12 +25,13 @@ static __always_inline bool is_straggler(struct __sk_buff *skb)
 	sk = bpf_sk_fullsock(sk);
 	if (!sk || sk->protocol != PROTO_UDP)
 		return false;
-	if (sk->bound_dev_if ? sk->bound_dev_if == skb->ifindex : !sk->mark || skb->mark)
+	if (sk->bound_dev_if ? sk->bound_dev_if == skb->ifindex : !sk->mark || skb->mark == sk->mark)
 		return false;
 	s = bpf_sk_storage_get(&steered_sockets, sk, 0, 0);
-	if (!s || s->ifindex != sk->bound_dev_if || (!s->ifindex && s->mark != sk->mark) ||
-	    bpf_ktime_get_boot_ns() - s->since > STRAGGLER_TIME)
+	if (!s || s->ifindex != sk->bound_dev_if || bpf_ktime_get_boot_ns() - s->since > STRAGGLER_TIME)
 		return false;
+	if (!s->ifindex && (s->mark != sk->mark || skb->mark != s->former))
+		return false; /* marked by the program, or by somebody's firewall */
 	count(COUNT_STRAGGLER);
 	return true;
 }

@@ -4,6 +4,7 @@
 
 /* What we look at of the kernel's; the loader finds where it is. */
 struct task_struct {
+	unsigned int flags;
 	int tgid;
 	struct task_struct *real_parent;
 	void *task_works; /* what waits for its return from the kernel */

@@ -79,11 +79,8 @@ func (s *System) Teach(name pattern.Name, addrs []netip.Addr, ttl time.Duration)
 	return nil
 }
 
-// learnable is what bpf/addr.h does not call local.
-func learnable(a netip.Addr) bool {
-	return a.IsValid() && !a.IsLoopback() && !a.IsUnspecified() && !a.IsLinkLocalUnicast() && !a.IsMulticast() &&
-		(!a.Is4() || a.As4()[0] != 0 && a != netip.AddrFrom4([4]byte{255, 255, 255, 255}))
-}
+// learnable is what a name can be learnt for.
+func learnable(a netip.Addr) bool { return a.IsValid() && !addrIsLocal(a) }
 
 // answerFor makes a DNS answer. It is put together here, since names from the wire have bytes that no text form is
 // sure to keep.

@@ -141,7 +141,7 @@ type learnSteered struct {
 	Checked uint64
 	Since   uint64
 	Flags   uint32
-	Pad     uint32
+	Former  uint32
 }
 
 type learnTarget struct {

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/cilium/ebpf"
@@ -129,22 +130,20 @@ func (s *System) attachLibraries(programs map[string]*ebpf.Program) error {
 	if err := os.Mkdir(s.tree.dir("libc"), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("make %s: %w", s.tree.dir("libc"), err)
 	}
-	all, err := libc.Find()
+	found, err := libc.Find()
 	if err != nil {
 		return err
 	}
-	defer all.Close()
-	if len(all) == 0 {
-		s.warn("no C library is found to observe; once there is one: domain-route start")
-	}
+	defer found.Close()
+	s.warnings = append(s.warnings, leftOut(found)...)
 	wanted := map[string]bool{}
-	for _, l := range all {
+	for _, l := range found.Libraries {
 		err := s.attachLibrary(l, programs, wanted)
-		if err != nil && l.Installed {
+		if err != nil && l.PID == 0 {
 			return refusedf("start without: domain-route start --observe sockets", "observe %s: %w", l.Path, err)
 		}
 		if err != nil {
-			s.warn("observe %s: %v", l.Path, err)
+			s.warn("%s of process %d is not observed: %v; restart the program that uses it, or leave it", l.Path, l.PID, err)
 		}
 	}
 	return s.detachLibraries(wanted)
@@ -209,15 +208,16 @@ func (s *System) detachLibraries(wanted map[string]bool) error {
 // Library is a C library as status tells of it.
 type Library struct {
 	Path      string
+	PID       int      // a process that maps it; 0: it is installed
 	Attached  bool     // all of its functions are
-	Functions []string // those that are observed
+	Functions []string // those that are observed, by name
 }
 
 // libraries tells which C libraries there are now, and which of them are observed.
-func (s *System) libraries() ([]Library, error) {
+func (s *System) libraries() ([]Library, []string, error) {
 	pins, err := pinsIn(s.tree.dir("libc"))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	there := map[string]bool{}
 	for _, name := range pins {
@@ -225,26 +225,27 @@ func (s *System) libraries() ([]Library, error) {
 	}
 	found, err := libc.Find()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer found.Close()
 	var all []Library
-	for _, l := range found {
-		row := Library{Path: l.Path, Attached: true}
+	for _, l := range found.Libraries {
+		row := Library{Path: l.Path, PID: l.PID, Attached: true}
 		for _, f := range l.Functions {
-			if s.observed(l, f, there) {
+			if observed(l, f, there) {
 				row.Functions = append(row.Functions, f.Name)
 			} else {
 				row.Attached = false
 			}
 		}
+		slices.Sort(row.Functions)
 		all = append(all, row)
 	}
-	return all, nil
+	return all, append(leftOut(found), unobserved(all)...), nil
 }
 
 // observed tells whether both ends of a function have a link.
-func (s *System) observed(l *libc.Library, f libc.Function, pins map[string]bool) bool {
+func observed(l *libc.Library, f libc.Function, pins map[string]bool) bool {
 	for _, p := range probesOf(l, multi()) {
 		if slices.Contains(p.functions, f) && !pins[p.pin()] {
 			return false
@@ -253,15 +254,33 @@ func (s *System) observed(l *libc.Library, f libc.Function, pins map[string]bool
 	return true
 }
 
-// unobserved warns of libraries that came after start, as a package's upgrade brings them.
-func unobserved(all []Library) []string {
+// leftOut warns of what there is that may not be observed.
+func leftOut(found libc.Found) []string {
 	var warnings []string
-	if len(all) == 0 {
+	if len(found.Libraries) == 0 {
 		warnings = append(warnings, "no C library is found to observe; once there is one: domain-route start")
 	}
+	if found.Skipped > 0 {
+		warnings = append(warnings, fmt.Sprintf("%d more C libraries of programs are not observed: %s", found.Skipped, strings.Join(found.Why, ", ")))
+	}
+	if found.Late {
+		warnings = append(warnings, "there was no time to look at the C libraries of all programs: some may not be observed")
+	}
+	return warnings
+}
+
+// unobserved warns of libraries that came after start, as a package's upgrade brings them, and of those that start could
+// not observe.
+func unobserved(all []Library) []string {
+	var warnings []string
 	for _, l := range all {
-		if !l.Attached {
+		switch {
+		case l.Attached:
+		case l.PID == 0:
 			warnings = append(warnings, l.Path+" is not observed: it is new, or was replaced; mend it: domain-route start")
+		default:
+			warnings = append(warnings, fmt.Sprintf("%s of process %d is not observed: it is new (domain-route start), or cannot be: "+
+				"restart the program that uses it, or leave it", l.Path, l.PID))
 		}
 	}
 	return warnings

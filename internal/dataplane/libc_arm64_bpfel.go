@@ -25,7 +25,6 @@ const (
 	libcMapHostPlain      = "host_plain"
 	libcMapHostRuled      = "host_ruled"
 	libcMapLibcCalls      = "libc_calls"
-	libcMapLibcEmpty      = "libc_empty"
 	libcMapLibcRooms      = "libc_rooms"
 	libcMapNamesPlain     = "names_plain"
 	libcMapNamesRuled     = "names_ruled"
@@ -102,7 +101,6 @@ type libcMapSpecs struct {
 	HostPlain      *ebpf.MapSpec `ebpf:"host_plain"`
 	HostRuled      *ebpf.MapSpec `ebpf:"host_ruled"`
 	LibcCalls      *ebpf.MapSpec `ebpf:"libc_calls"`
-	LibcEmpty      *ebpf.MapSpec `ebpf:"libc_empty"`
 	LibcRooms      *ebpf.MapSpec `ebpf:"libc_rooms"`
 	NamesPlain     *ebpf.MapSpec `ebpf:"names_plain"`
 	NamesRuled     *ebpf.MapSpec `ebpf:"names_ruled"`
@@ -153,7 +151,6 @@ type libcMaps struct {
 	HostPlain      *ebpf.Map `ebpf:"host_plain"`
 	HostRuled      *ebpf.Map `ebpf:"host_ruled"`
 	LibcCalls      *ebpf.Map `ebpf:"libc_calls"`
-	LibcEmpty      *ebpf.Map `ebpf:"libc_empty"`
 	LibcRooms      *ebpf.Map `ebpf:"libc_rooms"`
 	NamesPlain     *ebpf.Map `ebpf:"names_plain"`
 	NamesRuled     *ebpf.Map `ebpf:"names_ruled"`
@@ -180,7 +177,6 @@ func (m *libcMaps) Close() error {
 		m.HostPlain,
 		m.HostRuled,
 		m.LibcCalls,
-		m.LibcEmpty,
 		m.LibcRooms,
 		m.NamesPlain,
 		m.NamesRuled,

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"slices"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
@@ -20,18 +19,17 @@ type hook struct {
 	ifindex int // 0: the cgroup
 }
 
-var steerHooks = []hook{
+// cgroupHooks are in the order in which they are attached: observers before what they feed. All are attached whatever the
+// observers: the packets' hooks also guard datagrams.
+var cgroupHooks = []hook{
+	{pin: "ingress", program: learnProgDnsIngress, attach: ebpf.AttachCGroupInetIngress},
+	{pin: "egress", program: learnProgDnsEgress, attach: ebpf.AttachCGroupInetEgress},
 	{pin: "connect4", program: steerProgSteerConnect4, attach: ebpf.AttachCGroupInet4Connect},
 	{pin: "connect6", program: steerProgSteerConnect6, attach: ebpf.AttachCGroupInet6Connect},
 	{pin: "sendmsg4", program: steerProgSteerSendmsg4, attach: ebpf.AttachCGroupUDP4Sendmsg},
 	{pin: "sendmsg6", program: steerProgSteerSendmsg6, attach: ebpf.AttachCGroupUDP6Sendmsg},
 	{pin: "bind4", program: steerProgSteerBind4, attach: ebpf.AttachCGroupInet4Bind},
 	{pin: "bind6", program: steerProgSteerBind6, attach: ebpf.AttachCGroupInet6Bind},
-}
-
-var socketHooks = []hook{
-	{pin: "ingress", program: learnProgDnsIngress, attach: ebpf.AttachCGroupInetIngress},
-	{pin: "egress", program: learnProgDnsEgress, attach: ebpf.AttachCGroupInetEgress},
 }
 
 // attach puts the wanted hooks in place, observers before what they feed: links that are there go on with the
@@ -43,10 +41,6 @@ func (s *System) attach(o *Observers, asked bool, programs map[string]*ebpf.Prog
 		return fmt.Errorf("open the cgroup: %w", err)
 	}
 	defer dir.Close()
-	hooks := slices.Clone(steerHooks)
-	if o.Sockets {
-		hooks = append(slices.Clone(socketHooks), hooks...)
-	}
 	if err := s.attachLibc(o, asked, programs); err != nil {
 		return err
 	}
@@ -56,7 +50,7 @@ func (s *System) attach(o *Observers, asked bool, programs map[string]*ebpf.Prog
 			return err
 		}
 	}
-	for _, h := range hooks {
+	for _, h := range cgroupHooks {
 		if err := s.attachHook(h, programs[h.program], dir); err != nil {
 			return err
 		}

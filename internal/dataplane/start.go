@@ -214,6 +214,12 @@ func (s *System) update(o StartOptions, cgroup string) (Started, error) {
 		return done, err
 	}
 	defer objs.Close()
+	// By this path there may be another one since.
+	id, err := cgroupID(s.cgroup())
+	if err != nil {
+		return done, err
+	}
+	s.setCgroupID(id)
 	// Both until it is done: cut short, status tells what may be attached.
 	s.setObservers(s.state.Observers | done.Observers.bits())
 	if err := s.attach(&done.Observers, o.Observe != nil, objs.programs); err != nil {

@@ -200,6 +200,11 @@ func (s *System) setHistory(v uint64) {
 	atomic.StoreUint64(&s.shared().History, v)
 }
 
+func (s *System) setCgroupID(id uint64) {
+	s.state.CgroupId = id
+	atomic.StoreUint64(&s.shared().CgroupId, id)
+}
+
 func damaged(what string) error {
 	return &CureError{fmt.Errorf("%w: %s is missing", ErrDamaged, what), "domain-route stop && domain-route start"}
 }

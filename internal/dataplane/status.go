@@ -123,10 +123,11 @@ func (s *System) status(present []Device) (Status, error) {
 	}
 	st.Warnings = append(st.Warnings, s.missing(st.Programs)...)
 	if observers.Libc && st.Home {
-		if st.Libraries, err = s.libraries(); err != nil {
+		var warnings []string
+		if st.Libraries, warnings, err = s.libraries(); err != nil {
 			return st, err
 		}
-		st.Warnings = append(st.Warnings, unobserved(st.Libraries)...)
+		st.Warnings = append(st.Warnings, warnings...)
 	}
 	if st.Counters, err = s.counters(); err != nil {
 		return st, err
@@ -232,12 +233,8 @@ func (row *Program) describe(p *ebpf.Program) error {
 
 // missing warns of what should be attached and is not: somebody removed a pin, or an interface is gone.
 func (s *System) missing(have []Program) []string {
-	want := slices.Clone(steerHooks)
-	if s.state.Observers&observeSockets != 0 {
-		want = append(want, socketHooks...)
-	}
 	var warnings []string
-	for _, h := range want {
+	for _, h := range cgroupHooks {
 		if !slices.ContainsFunc(have, func(p Program) bool { return p.Hook == h.pin }) {
 			warnings = append(warnings, h.pin+" is not attached; mend it: domain-route start")
 		}
