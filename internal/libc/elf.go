@@ -40,7 +40,15 @@ const (
 	longestName  = len("gethostbyname2_r")
 )
 
-var errNotLibrary = errors.New("not a C library of this machine")
+var (
+	errNotLibrary = errors.New("not a C library of this machine")
+	errReplaced   = fmt.Errorf("%w: another file is there by now", errNotLibrary)
+)
+
+// refused tells whether a file was looked into and is no C library.
+func refused(err error) bool {
+	return errors.Is(err, errNotLibrary) && !errors.Is(err, errReplaced)
+}
 
 // read opens the file and finds its functions. What it reads may be a user's own file.
 func (l *Library) read(path string) error {
@@ -62,7 +70,10 @@ func (l *Library) functionsOf(file *os.File) ([]Function, error) {
 		return nil, err
 	}
 	sys, ok := st.Sys().(*syscall.Stat_t)
-	if !ok || sys.Dev != l.Device || sys.Ino != l.Inode || !st.Mode().IsRegular() || st.Size() > maxFile {
+	if ok && (sys.Dev != l.Device || sys.Ino != l.Inode) {
+		return nil, errReplaced
+	}
+	if !ok || !st.Mode().IsRegular() || st.Size() > maxFile {
 		return nil, errNotLibrary
 	}
 	found, err := findFunctions(file)

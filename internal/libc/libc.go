@@ -3,26 +3,20 @@
 package libc
 
 import (
-	"bufio"
-	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
-	"strconv"
 	"strings"
 	"syscall"
 )
 
-// maxLibraries bounds what a user can make us attach to by running programs with libraries of their own.
-const maxLibraries = 64
-
 // Library is one file. It is held open until Close: whatever its path leads to later on, this is what was read.
 type Library struct {
 	Path      string // as the system, or the process that maps it, knows it
-	Installed bool   // in one of the system's places; else a process maps it
+	PID       int    // a process that maps it; 0: it is installed, in one of the system's places
 	Device    uint64
 	Inode     uint64
 	Functions []Function
@@ -36,23 +30,28 @@ func (l *Library) Open() string { return fmt.Sprintf("/proc/self/fd/%d", l.file.
 // ID tells files apart.
 func (l *Library) ID() string { return fmt.Sprintf("%x_%x", l.Device, l.Inode) }
 
-// Libraries are what Find found.
-type Libraries []*Library
+// Found is what Find found.
+type Found struct {
+	Libraries []*Library
+	Skipped   int      // files that programs map by such names, and that nobody looked into
+	Why       []string // of Skipped, in few words
+	Late      bool     // there was no time for all programs, or for all that they map
+}
 
 // Close closes the files.
-func (all Libraries) Close() {
-	for _, l := range all {
+func (f Found) Close() {
+	for _, l := range f.Libraries {
 		l.file.Close()
 	}
 }
 
 // Find returns the libraries that are installed, then those that running processes of this network namespace map,
 // deleted ones included. Of processes, what vanishes meanwhile or cannot be read is left out.
-func Find() (Libraries, error) {
+func Find() (Found, error) {
 	f := finder{root: "/", proc: "/proc", seen: map[string]bool{}}
 	if err := f.installed(); err != nil {
 		f.found.Close()
-		return nil, err
+		return Found{}, err
 	}
 	f.mapped()
 	return f.found, nil
@@ -60,8 +59,8 @@ func Find() (Libraries, error) {
 
 type finder struct {
 	root, proc string
-	seen       map[string]bool // by ID
-	found      Libraries
+	seen       map[string]bool // by ID: what was looked into, or will be
+	found      Found
 }
 
 // machines are the names of this machine in ELF terms, and in those of musl.
@@ -78,16 +77,39 @@ func (f *finder) installed() error {
 	for _, dir := range dirs {
 		for _, name := range names {
 			path := filepath.Join(dir, name)
-			_, err := f.add(path, path)
-			if err != nil && !absent(err) && !errors.Is(err, errNotLibrary) {
+			if err := f.add(path); err != nil && !absent(err) && !errors.Is(err, errNotLibrary) {
 				return fmt.Errorf("look at %s: %w", path, err)
 			}
 		}
 	}
-	for _, l := range f.found {
-		l.Installed = true
-	}
 	return nil
+}
+
+// add looks into an installed file.
+func (f *finder) add(path string) error {
+	l, _, err := identify(path)
+	if err != nil || f.seen[l.ID()] {
+		return err
+	}
+	l.Path = path
+	if err = l.read(path); err == nil {
+		f.found.Libraries = append(f.found.Libraries, l)
+	}
+	f.seen[l.ID()] = err == nil || refused(err)
+	return err
+}
+
+// identify tells which file a path leads to, and whose it is.
+func identify(path string) (l *Library, owner uint32, err error) {
+	st, err := os.Stat(path)
+	if err != nil {
+		return nil, 0, err
+	}
+	sys, ok := st.Sys().(*syscall.Stat_t)
+	if !ok || !st.Mode().IsRegular() {
+		return nil, 0, errNotLibrary
+	}
+	return &Library{Device: sys.Dev, Inode: sys.Ino}, sys.Uid, nil
 }
 
 // absent: /usr/lib/NAME may be no directory.
@@ -143,83 +165,4 @@ func isLibrary(name string) bool {
 		return strings.Contains(name, ".so")
 	}
 	return false
-}
-
-// mapped looks at the processes of this network namespace, containers that share it included.
-func (f *finder) mapped() {
-	home, err := os.Readlink(f.proc + "/thread-self/ns/net")
-	if err != nil {
-		return
-	}
-	entries, err := os.ReadDir(f.proc)
-	if err != nil {
-		return
-	}
-	known := map[string]bool{}
-	for _, e := range entries {
-		if _, err := strconv.Atoi(e.Name()); err != nil {
-			continue
-		}
-		dir := filepath.Join(f.proc, e.Name())
-		if ns, err := os.Readlink(dir + "/ns/net"); err != nil || ns != home {
-			continue
-		}
-		f.process(dir, known)
-	}
-}
-
-// process adds what one process maps, unless another one was seen to map the same.
-func (f *finder) process(dir string, known map[string]bool) {
-	maps, err := os.ReadFile(dir + "/maps")
-	if err != nil {
-		return
-	}
-	for sc := bufio.NewScanner(bytes.NewReader(maps)); sc.Scan(); {
-		m, ok := parseMapping(sc.Text())
-		if !ok || known[m.file] {
-			continue
-		}
-		// Not known after an error: another process may map the same in a way that can be read.
-		known[m.file], _ = f.add(filepath.Join(dir, "map_files", m.span), m.path)
-	}
-}
-
-type mapping struct{ span, file, path string }
-
-// parseMapping reads a line of /proc/PID/maps (proc_pid_maps(5)) about a C library.
-func parseMapping(line string) (mapping, bool) {
-	fields := strings.SplitN(line, " ", 6)
-	if len(fields) < 6 || !strings.Contains(fields[1], "x") {
-		return mapping{}, false
-	}
-	path := strings.TrimLeft(fields[5], " ")
-	if !isLibrary(strings.TrimSuffix(filepath.Base(path), " (deleted)")) {
-		return mapping{}, false
-	}
-	from, to, _ := strings.Cut(fields[0], "-")
-	// maps pads with zeros, map_files does not
-	span := strings.TrimLeft(from, "0") + "-" + strings.TrimLeft(to, "0")
-	return mapping{span, fields[3] + " " + fields[4], path}, true
-}
-
-// add looks at one file. It reports whether that is settled: it was known, or is now.
-func (f *finder) add(path, shown string) (bool, error) {
-	st, err := os.Stat(path)
-	if err != nil {
-		return false, err
-	}
-	sys, ok := st.Sys().(*syscall.Stat_t)
-	if !ok || !st.Mode().IsRegular() {
-		return false, errNotLibrary
-	}
-	l := &Library{Path: shown, Device: sys.Dev, Inode: sys.Ino}
-	if f.seen[l.ID()] || len(f.found) >= maxLibraries {
-		return true, nil
-	}
-	if err := l.read(path); err != nil {
-		return false, err
-	}
-	f.seen[l.ID()] = true
-	f.found = append(f.found, l)
-	return true, nil
 }

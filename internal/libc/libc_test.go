@@ -23,10 +23,10 @@ func own(t *testing.T) *Library {
 		t.Fatal(err)
 	}
 	t.Cleanup(all.Close)
-	i := slices.IndexFunc(all, func(l *Library) bool { return filepath.Base(l.Path) == "libc.so.6" })
+	i := slices.IndexFunc(all.Libraries, func(l *Library) bool { return filepath.Base(l.Path) == "libc.so.6" })
 	switch {
 	case i >= 0:
-		return all[i]
+		return all.Libraries[i]
 	case os.Getenv("DOMAIN_ROUTE_NO_SKIP") == "1":
 		t.Fatal("no glibc here")
 	}
@@ -78,7 +78,7 @@ func TestInstalled(t *testing.T) {
 	}
 	defer f.found.Close()
 	var got []string
-	for _, l := range f.found {
+	for _, l := range f.found.Libraries {
 		got = append(got, strings.TrimPrefix(l.Path, root+"/"))
 	}
 	want := []string{"lib/ld-musl-" + machine + ".so.1", "lib64/libc.so.6", "usr/lib/musl/lib/libc.so",
@@ -166,11 +166,11 @@ func TestMapped(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer all.Close()
-	i := slices.IndexFunc(all, func(l *Library) bool { return l.Path == path+" (deleted)" })
+	i := slices.IndexFunc(all.Libraries, func(l *Library) bool { return l.Path == path+" (deleted)" && l.PID == cmd.Process.Pid })
 	if i < 0 {
 		t.Fatalf("%s is not found", path)
 	}
-	if have, err := os.Stat(all[i].Open()); err != nil || !os.SameFile(have, st) {
+	if have, err := os.Stat(all.Libraries[i].Open()); err != nil || !os.SameFile(have, st) {
 		t.Errorf("another file is open: %v", err)
 	}
 }
@@ -180,9 +180,9 @@ func TestParseMapping(t *testing.T) {
 		line string
 		want mapping
 	}{
-		{"7f1c0-7f1d0 r-xp 00028000 fe:00 1234                       /usr/lib/libc.so.6", mapping{"7f1c0-7f1d0", "fe:00 1234", "/usr/lib/libc.so.6"}},
-		{"00400000-00401000 r-xp 00000000 fe:00 9 /a b/ld-musl-x86_64.so.1", mapping{"400000-401000", "fe:00 9", "/a b/ld-musl-x86_64.so.1"}},
-		{"7f1c0-7f1d0 r-xp 00028000 fe:00 1234 /lib/libc-2.31.so (deleted)", mapping{"7f1c0-7f1d0", "fe:00 1234", "/lib/libc-2.31.so (deleted)"}},
+		{"7f1c0-7f1d0 r-xp 00028000 fe:00 1234                       /usr/lib/libc.so.6", mapping{"7f1c0-7f1d0", "/usr/lib/libc.so.6"}},
+		{"00400000-00401000 r-xp 00000000 fe:00 9 /a b/ld-musl-x86_64.so.1", mapping{"400000-401000", "/a b/ld-musl-x86_64.so.1"}},
+		{"7f1c0-7f1d0 r-xp 00028000 fe:00 1234 /lib/libc-2.31.so (deleted)", mapping{"7f1c0-7f1d0", "/lib/libc-2.31.so (deleted)"}},
 		{"7f1c0-7f1d0 r--p 00000000 fe:00 1234 /usr/lib/libc.so.6", mapping{}},
 		{"7f1c0-7f1d0 r-xp 00000000 fe:00 1234 /usr/lib/libcap.so.2", mapping{}},
 		{"7f1c0-7f1d0 r-xp 00000000 00:00 0", mapping{}},
