@@ -2,10 +2,14 @@ package libc
 
 import (
 	"bufio"
+	_ "embed"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,6 +20,7 @@ import (
 	"github.com/miekg/dns"
 	"golang.org/x/sys/unix"
 
+	"github.com/domain-route/domain-route/e2e/clients/kit"
 	"github.com/domain-route/domain-route/e2e/harness"
 	"github.com/domain-route/domain-route/internal/lab"
 )
@@ -26,6 +31,7 @@ type status struct {
 	Warnings  []string
 	Libraries []struct {
 		Path      string
+		PID       int
 		Attached  bool
 		Functions []string
 	}
@@ -42,6 +48,9 @@ func glibcPath(t *testing.T, h *harness.Host) string {
 	t.Helper()
 	for _, l := range inspect(h).Libraries {
 		if filepath.Base(l.Path) == "libc.so.6" && l.Attached && len(l.Functions) == len(functions) {
+			if l.PID != 0 || !slices.IsSorted(l.Functions) {
+				t.Errorf("status tells %+v", l)
+			}
 			return l.Path
 		}
 	}
@@ -106,10 +115,12 @@ func TestCarried(t *testing.T) {
 	p.env = []string{"LD_LIBRARY_PATH=" + dir}
 	g, got := p.stay(t, "getaddrinfo", "www.ruled.example")
 	wantBy(t, h, got, "wan0", s.Addr4, s.Addr6)
-	if w := inspect(h).Warnings; len(w) != 1 || !strings.HasPrefix(w[0], carried+" is not observed") {
+	of := fmt.Sprintf(" of process %d", g.cmd.Process.Pid)
+	if w := inspect(h).Warnings; len(w) != 1 || !strings.HasPrefix(w[0], carried+of+" is not observed: it is new (domain-route start)") {
 		t.Errorf("status warns: %q", w)
 	}
-	if r := h.Run("status"); strings.Contains(r.Stdout+r.Stderr, "\x1b") || !strings.Contains(r.Stderr, "libc.so.6 is not observed") {
+	if r := h.Run("status"); strings.Contains(r.Stdout+r.Stderr, "\x1b") || !strings.Contains(r.Stderr, "libc.so.6"+of+" is not observed") ||
+		!strings.Contains(r.Stdout, "libc.so.6"+of+": 0 functions (not attached)\n") {
 		t.Errorf("status prints %q, %q", r.Stdout, r.Stderr)
 	}
 	if err := os.Remove(carried); err != nil {
@@ -119,6 +130,84 @@ func TestCarried(t *testing.T) {
 	wantBy(t, h, g.again(t), "vpn0", s.Addr4, s.Addr6)
 	if w := inspect(h).Warnings; len(w) > 0 {
 		t.Errorf("status warns: %q", w)
+	}
+}
+
+//go:embed testdata/trap.c
+var trap string
+
+// TestUnobservable: where the kernel takes no probe, no warning promises that start mends it. Two processes that map
+// different files by the same path are told apart.
+func TestUnobservable(t *testing.T) {
+	h := started(t)
+	from, to := filepath.Join(h.Dir, "trap.c"), filepath.Join(h.Dir, "libc.so.6")
+	if err := os.WriteFile(from, []byte(trap), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	compiler := kit.Tool(t, "gcc")
+	p := glibc(t, h)
+	p.env = []string{"LIAR=" + to, "ADDRESS=192.0.2.1"}
+	want := map[int]bool{}
+	for range 2 {
+		if err := os.Remove(to); err != nil && !errors.Is(err, os.ErrNotExist) {
+			t.Fatal(err)
+		}
+		if out, err := exec.Command(compiler, "-O1", "-Wall", "-Werror", "-shared", "-fPIC", "-o", to, from).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		g, _ := p.stay(t, "liar", "www.evil.example")
+		want[g.cmd.Process.Pid] = true
+	}
+	of := regexp.MustCompile(`/libc\.so\.6(?: \(deleted\))? of process (\d+) is not observed: .*; restart the program that uses it, or leave it\n`)
+	r := h.Run("start")
+	if m := of.FindAllString(r.Stderr, -1); r.Code != 0 || len(m) != 2 {
+		t.Errorf("start: exit %d, %q", r.Code, r.Stderr)
+	}
+	s, got := inspect(h), map[int]bool{}
+	for _, l := range s.Libraries {
+		if l.PID != 0 && !l.Attached {
+			got[l.PID] = true
+		}
+	}
+	if !maps.Equal(got, want) || len(s.Warnings) != 2 {
+		t.Errorf("not observed: %v, want %v: %q", got, want, s.Warnings)
+	}
+	for _, w := range s.Warnings {
+		if strings.Contains(w, "mend it") || !strings.HasSuffix(w, "or cannot be: restart the program that uses it, or leave it") {
+			t.Errorf("status warns: %q", w)
+		}
+	}
+}
+
+// TestManyLibraries: a user's libraries beyond the limit are not observed, and start and status say so.
+func TestManyLibraries(t *testing.T) {
+	h := started(t)
+	text, err := os.ReadFile(glibcPath(t, h))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := glibc(t, h)
+	for i := range 9 {
+		dir := filepath.Join(h.Dir, strconv.Itoa(i))
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(dir, "libc.so.6")
+		if err := os.WriteFile(path, text, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chown(path, user, user); err != nil {
+			t.Fatal(err)
+		}
+		p.env = []string{"LD_LIBRARY_PATH=" + dir}
+		p.stay(t, "getaddrinfo", "127.0.0.1")
+	}
+	const want = "1 more C libraries of programs are not observed: at most 8 of each user are"
+	if r := h.Run("start"); r.Code != 0 || !strings.Contains(r.Stderr, want+"\n") {
+		t.Errorf("start: exit %d, %q", r.Code, r.Stderr)
+	}
+	if s := inspect(h); !slices.Equal(s.Warnings, []string{want}) {
+		t.Errorf("status warns: %q", s.Warnings)
 	}
 }
 

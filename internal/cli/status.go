@@ -35,6 +35,7 @@ type programRow struct {
 // libraryRow is a C library there is, with the functions of it that are observed.
 type libraryRow struct {
 	Path      string   `json:"path"`
+	PID       int      `json:"pid"` // a process that maps it; 0: it is installed
 	Attached  bool     `json:"attached"`
 	Functions []string `json:"functions"`
 }
@@ -74,7 +75,7 @@ func statusData(st dataplane.Status) statusResult {
 		r.Programs = append(r.Programs, programRow(p))
 	}
 	for _, l := range st.Libraries {
-		r.Libraries = append(r.Libraries, libraryRow{l.Path, l.Attached, notNil(l.Functions)})
+		r.Libraries = append(r.Libraries, libraryRow{l.Path, l.PID, l.Attached, notNil(l.Functions)})
 	}
 	for _, c := range st.Counters {
 		r.Counters[c.Name] = c.Value
@@ -134,7 +135,11 @@ func (a *app) printLibraries(all []dataplane.Library) {
 		if !l.Attached {
 			state += " (not attached)"
 		}
-		fmt.Fprintf(a.Stdout, "  %s: %s\n", printable(l.Path), state)
+		of := ""
+		if l.PID != 0 {
+			of = fmt.Sprintf(" of process %d", l.PID)
+		}
+		fmt.Fprintf(a.Stdout, "  %s%s: %s\n", printable(l.Path), of, state)
 	}
 }
 
