@@ -30,7 +30,7 @@ var habits = []habit{
 	{what: "second of a chain",
 		steps: "chain:EINTR/steered chain:vpn1 shop:vpn1"},
 	{what: "chain that ends in direct",
-		steps: "spare:wan0/chain_direct spare:wan0 plain:wan0 spare:wan0/chain_direct bank:EHOSTUNREACH"},
+		steps: "spare:wan0/chain_direct spare:wan0 plain:wan0 spare:EHOSTUNREACH/shared_socket bank:EHOSTUNREACH"},
 	// Whether an interface exists is known by binding only.
 	{what: "chain that ends in direct second",
 		steps: "plain:wan0 spare:EHOSTUNREACH/shared_socket plain:wan0"},
