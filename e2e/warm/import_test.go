@@ -148,6 +148,20 @@ func TestSilentResolved(t *testing.T) {
 	}
 }
 
+// TestSeveralResolved: of several that run any may be the one that listens.
+func TestSeveralResolved(t *testing.T) {
+	h := harness.New(t, lab.Options{})
+	stopResolved(t, h)
+	one := startRecorder(t, h, "systemd-resolved", h.Client, service, 0, "-")
+	listens := startRecorder(t, h, "systemd-resolved", h.Client, service, 0, monitor)
+	two := startRecorder(t, h, "systemd-resolved", h.Client, service, 0, "-")
+	started := h.Run("start", "--cgroup", h.Cgroup)
+	want := fmt.Sprintf("import: not all of the cache of systemd-resolved (pid %d) was taken over: ", listens.pid)
+	if !strings.Contains(started.Stderr, want) || strings.Contains(started.Stderr, "another process answers") {
+		t.Errorf("start says\n%swant %q, of %d, %d and %d", started.Stderr, want, one.pid, listens.pid, two.pid)
+	}
+}
+
 // TestForeignMonitor: what another process says at systemd-resolved's socket is not believed.
 func TestForeignMonitor(t *testing.T) {
 	h := harness.New(t, lab.Options{})

@@ -1,6 +1,7 @@
 package warm
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -16,6 +17,9 @@ import (
 // service is the user of resolvers, a system user.
 const service = 991
 
+// nobody is the user that dnsmasq is, by default.
+const nobody = 65534
+
 // TestSignalsOnlyResolvers: a signal goes to a system service of this network namespace whose program is a resolver's,
 // and to nobody else, whatever he calls himself.
 func TestSignalsOnlyResolvers(t *testing.T) {
@@ -29,6 +33,8 @@ func TestSignalsOnlyResolvers(t *testing.T) {
 	}{
 		{"a service", "dnsmasq", service, 0, false, "hangup", "flush: dnsmasq (pid %d) by SIGHUP"},
 		{"root's", "dnsmasq", 0, 0, false, "hangup", "flush: dnsmasq (pid %d) by SIGHUP"},
+		{"nobody's", "dnsmasq", nobody, 0, false, "hangup", "flush: dnsmasq (pid %d) by SIGHUP"},
+		{"nobody's", "systemd-resolved", nobody, 0, false, "", "flush: systemd-resolved (pid %d) is left alone: it is user 65534's, "},
 		{"a service", "systemd-resolved", service, 0, false, "user defined signal 2", "flush: systemd-resolved (pid %d) by SIGUSR2"},
 		{"a user's", "dnsmasq", before, 0, false, "", "flush: dnsmasq (pid %d) is left alone: it is user 4242's, "},
 		{"a user's", "systemd-resolved", before, 0, false, "", "flush: systemd-resolved (pid %d) is left alone: it is user 4242's, "},
@@ -56,7 +62,7 @@ func TestSignalsOnlyResolvers(t *testing.T) {
 			if got := r.signals(t); got != tt.want {
 				t.Errorf("it got %q, want %q", got, tt.want)
 			}
-			says := "flush: no resolver that caches runs here"
+			says := "flush: no resolver that caches was found here"
 			if tt.says != "" {
 				says = fmt.Sprintf(tt.says, r.pid)
 			}
@@ -105,17 +111,27 @@ func TestManyOfAUser(t *testing.T) {
 	}
 }
 
-// TestForeignUnboundConfig: what a service names as its configuration is read by root's tools only if root wrote it.
+// TestForeignUnboundConfig: what a service names as its configuration is read by root's tools only if it is a file that root
+// wrote. Opening a FIFO would not come back.
 func TestForeignUnboundConfig(t *testing.T) {
-	h := harness.New(t, lab.Options{})
-	r := running(t, h, (*lab.Lab).StartUnboundControlled)
-	conf := filepath.Join(h.Dir, "unbound-controlled.conf")
-	if err := os.Chown(conf, service, service); err != nil {
-		t.Fatal(err)
-	}
-	started := h.Run("start", "--cgroup", h.Cgroup)
-	want := fmt.Sprintf("flush: unbound (pid %d) keeps its cache: others than root can write %q", r.PID, conf)
-	if !strings.Contains(started.Stderr, want) {
-		t.Errorf("start says\n%swant %q", started.Stderr, want)
+	for what, spoil := range map[string]func(conf string) error{
+		"others than root can write %q": func(conf string) error { return os.Chown(conf, service, service) },
+		"%q is no regular file": func(conf string) error {
+			return errors.Join(os.Remove(conf), unix.Mkfifo(conf, 0o600))
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			h := harness.New(t, lab.Options{})
+			r := running(t, h, (*lab.Lab).StartUnboundControlled)
+			conf := filepath.Join(h.Dir, "unbound.conf")
+			if err := spoil(conf); err != nil {
+				t.Fatal(err)
+			}
+			started := h.Run("start", "--cgroup", h.Cgroup)
+			want := fmt.Sprintf("flush: unbound (pid %d) keeps its cache: "+what, r.PID, conf)
+			if !strings.Contains(started.Stderr, want) {
+				t.Errorf("start says\n%swant %q", started.Stderr, want)
+			}
+		})
 	}
 }

@@ -89,7 +89,7 @@ func nscdProgram() (string, error) {
 	if _, err := os.Stat(path); err == nil {
 		return path, nil
 	}
-	if err := unpackPackages(dir, "nscd"); err != nil {
+	if err := unpackPackages(dir, downloadScript, "nscd"); err != nil {
 		return "", fmt.Errorf("get nscd: %w", err)
 	}
 	_, err := os.Stat(path)

@@ -34,6 +34,11 @@ func (l *Lab) StartResolved() (*Resolver, error) {
 	if err != nil {
 		return nil, err
 	}
+	return l.startResolved(dir, path)
+}
+
+// startResolved starts the one at path, with the libraries below dir.
+func (l *Lab) startResolved(dir, path string) (*Resolver, error) {
 	if err := l.privateRun(); err != nil {
 		return nil, fmt.Errorf("start systemd-resolved: %w", err)
 	}
@@ -80,20 +85,28 @@ func resolvedProgram() (dir, path string, err error) {
 	if path, err := findProgram("systemd-resolved"); err == nil {
 		return "", path, nil
 	}
-	dir = filepath.Join(packageCache, "resolved")
+	return unpackedResolved("resolved", downloadScript)
+}
+
+// unpackedResolved finds a systemd-resolved below a directory of the cache, where what a script downloads is unpacked.
+func unpackedResolved(name, script string) (dir, path string, err error) {
+	dir = filepath.Join(packageCache, name)
 	path = filepath.Join(dir, "lib/systemd/systemd-resolved")
 	if _, err := os.Stat(path); err == nil {
 		return dir, path, nil
 	}
-	if err := unpackPackages(dir, "systemd-resolved", "libsystemd-shared", "libnss-resolve"); err != nil {
+	if err := unpackPackages(dir, script, "systemd-resolved", "libsystemd-shared", "libnss-resolve"); err != nil {
 		return "", "", fmt.Errorf("get systemd-resolved: %w", err)
 	}
 	_, err = os.Stat(path)
 	return dir, path, err
 }
 
-// unpackPackages downloads Debian packages from where the machine gets its own and unpacks them into dir, all or none.
-func unpackPackages(dir string, packages ...string) error {
+// downloadScript downloads Debian packages from where the machine gets its own.
+const downloadScript = `apt-get -q -o APT::Sandbox::User=root download "$@"`
+
+// unpackPackages has a script download Debian packages and unpacks them into dir, all or none.
+func unpackPackages(dir, script string, packages ...string) error {
 	if err := os.MkdirAll(packageCache, 0o755); err != nil {
 		return err
 	}
@@ -103,9 +116,9 @@ func unpackPackages(dir string, packages ...string) error {
 	}
 	defer os.RemoveAll(tmp)
 	// In a mount namespace of its own, so that names are resolved by the machine's resolv.conf and not by the lab's.
-	script := `umount -l /etc/resolv.conf 2>/dev/null
+	script = `umount -l /etc/resolv.conf 2>/dev/null
 set -e
-apt-get -q -o APT::Sandbox::User=root download "$@"
+` + script + `
 for deb in *.deb; do dpkg -x "$deb" root; done`
 	cmd := exec.Command("sh", append([]string{"-c", script, "sh"}, packages...)...)
 	cmd.Dir = tmp

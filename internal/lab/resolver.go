@@ -43,31 +43,6 @@ func (l *Lab) StartDnsmasq() (*Resolver, error) {
 		"--server="+l.DNS.Addr4.String(), "--cache-size=1000")
 }
 
-// StartUnbound starts unbound (Debian: unbound) on 127.0.0.1:53.
-func (l *Lab) StartUnbound() (*Resolver, error) {
-	conf := filepath.Join(l.Dir, "unbound.conf")
-	text := fmt.Sprintf(`server:
-	interface: 127.0.0.1
-	directory: "/"
-	chroot: ""
-	username: ""
-	pidfile: ""
-	use-syslog: no
-	do-daemonize: no
-	num-threads: 1
-	module-config: "iterator"
-	local-zone: "test." nodefault
-	do-not-query-localhost: no
-forward-zone:
-	name: "."
-	forward-addr: %s
-`, l.DNS.Addr4)
-	if err := os.WriteFile(conf, []byte(text), 0o644); err != nil {
-		return nil, fmt.Errorf("configure unbound: %w", err)
-	}
-	return l.startResolver(loopback(1), "unbound", "-d", "-p", "-c", conf)
-}
-
 func loopback(last byte) netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, last}), DNSPort)
 }

@@ -53,7 +53,7 @@ func (o Options) flush(ctx context.Context, found caches) []Step {
 	}
 	all = append(all, refused.leftAlone()...)
 	if len(all) == 0 {
-		return []Step{{stepFlush, "no resolver that caches runs here", ""}}
+		return []Step{{stepFlush, "no resolver that caches was found here", ""}}
 	}
 	return all
 }

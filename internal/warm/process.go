@@ -16,6 +16,9 @@ import (
 // systemUsers is the first user id that is a person's, as in bpf/evidence.h.
 const systemUsers = 1000
 
+// nobody is dnsmasq's user where its configuration names none.
+const nobody = 65534
+
 // The programs that cache names for others.
 const (
 	resolved = "systemd-resolved"
@@ -44,27 +47,30 @@ func (c caches) of(program string) caches {
 	return slices.DeleteFunc(slices.Clone(c), func(p process) bool { return p.program != program || p.refusal != "" })
 }
 
-// findCaches looks through all processes. Reading one link for each is what that costs.
-func findCaches() (caches, error) {
+// findCaches looks through all processes. Reading one link for each is what that costs. hidden is how many that call
+// themselves what a cache does the kernel does not let us look at.
+func findCaches() (found caches, hidden int, err error) {
 	home, err := netnsOf("thread-self")
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	dir, err := os.Open("/proc")
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	defer dir.Close()
 	names, err := dir.Readdirnames(-1)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	var found caches
 	for _, name := range names {
 		if name[0] < '1' || name[0] > '9' {
 			continue
 		}
-		program := programOf(name)
+		program, err := programOf(name)
+		if errors.Is(err, fs.ErrPermission) && callsItselfCache(name) {
+			hidden++
+		}
 		pid, err := strconv.Atoi(name)
 		if err != nil || !slices.Contains(cachePrograms, program) {
 			continue
@@ -72,9 +78,9 @@ func findCaches() (caches, error) {
 		if ns, err := netnsOf(name); err != nil || ns != home {
 			continue // gone, or somebody else's namespace
 		}
-		found = append(found, process{program, pid, refusal(name)})
+		found = append(found, process{program, pid, refusal(name, program)})
 	}
-	return found.sorted().withoutChildren(), nil
+	return found.sorted().withoutChildren(), hidden, nil
 }
 
 // sorted orders by program, then by id.
@@ -99,13 +105,22 @@ func (c caches) withoutChildren() caches {
 }
 
 // programOf is the name of the file that a process executes: any process may call itself what it likes. It is
-// empty for kernel threads and what has ended.
-func programOf(pid string) string {
+// empty, with an error, for kernel threads and what has ended.
+func programOf(pid string) (string, error) {
 	path, err := os.Readlink("/proc/" + pid + "/exe")
 	if err != nil {
-		return ""
+		return "", err
 	}
-	return filepath.Base(strings.TrimSuffix(path, " (deleted)")) // upgraded since
+	return filepath.Base(strings.TrimSuffix(path, " (deleted)")), nil // upgraded since
+}
+
+// callsItselfCache goes by what anybody may read, and any process may set.
+func callsItselfCache(pid string) bool {
+	comm, err := os.ReadFile("/proc/" + pid + "/comm")
+	return err == nil && slices.ContainsFunc(cachePrograms, func(program string) bool {
+		const longest = 15 // characters, TASK_COMM_LEN of the kernel
+		return strings.TrimSuffix(string(comm), "\n") == program[:min(len(program), longest)]
+	})
 }
 
 type namespaceID struct{ dev, ino uint64 }
@@ -119,14 +134,15 @@ func netnsOf(pid string) (namespaceID, error) {
 }
 
 // refusal says why a process must not be touched: a person's process, or one whose file anybody but root may have
-// made, is what its owner says it is. Empty: it may.
-func refusal(pid string) string {
+// made, is what its owner says it is. Empty: it may. dnsmasq may be nobody's, too: it gets a signal that it handles, and
+// nothing that it says is obeyed.
+func refusal(pid, program string) string {
 	st, err := readStatus(pid)
 	if err != nil {
 		return "it ended"
 	}
 	for _, uid := range st.uids {
-		if uid >= systemUsers {
+		if uid >= systemUsers && (uid != nobody || program != dnsmasq) {
 			return fmt.Sprintf("it is user %d's, not a system service's", uid)
 		}
 	}
@@ -194,7 +210,7 @@ func (p process) signal(sig unix.Signal) error {
 	defer unix.Close(fd)
 	// From here on the id means this process, or the signal fails.
 	name := strconv.Itoa(p.pid)
-	if programOf(name) != p.program || refusal(name) != "" {
+	if program, err := programOf(name); err != nil || program != p.program || refusal(name, program) != "" {
 		return errEnded
 	}
 	st, err := readStatus(name)

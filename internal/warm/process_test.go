@@ -75,7 +75,7 @@ func TestConfigOption(t *testing.T) {
 // BenchmarkFindCaches is what a start pays where none of these run.
 func BenchmarkFindCaches(b *testing.B) {
 	for b.Loop() {
-		if _, err := findCaches(); err != nil {
+		if _, _, err := findCaches(); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -33,12 +34,15 @@ var errCannotDump = errors.New("too old to be asked")
 func (o Options) importResolved(ctx context.Context, found caches) Step {
 	running := found.of(resolved)
 	if len(running) == 0 {
-		return Step{stepImport, "no systemd-resolved runs here", ""}
+		return Step{stepImport, "no systemd-resolved was found here", ""}
 	}
-	p := running[0]
 	ctx, cancel := context.WithTimeout(ctx, importTime)
 	defer cancel()
-	facts, err := within(ctx, func() ([]Fact, error) { return askResolved(ctx, p) })
+	p, c, err := dialResolved(ctx, running)
+	var facts []Fact
+	if err == nil {
+		facts, err = within(ctx, func() ([]Fact, error) { return askResolved(c) })
+	}
 	if errors.Is(err, errCannotDump) {
 		instead := "it is flushed instead"
 		if !o.Flush {
@@ -71,16 +75,24 @@ func distinct(facts []Fact) int {
 	return len(names)
 }
 
-func askResolved(ctx context.Context, p process) ([]Fact, error) {
+// dialResolved connects to one of those that run, and tells which.
+func dialResolved(ctx context.Context, running caches) (process, net.Conn, error) {
+	p := running[0]
 	c, err := dialProcess(ctx, monitorSocket, func(peer *unix.Ucred) bool {
-		return int(peer.Pid) == p.pid || peer.Pid == 1 // systemd, which listens for it
+		i := slices.IndexFunc(running, func(p process) bool { return p.pid == int(peer.Pid) })
+		if i >= 0 {
+			p = running[i]
+		}
+		return i >= 0 || peer.Pid == 1 // systemd, which listens for it
 	})
 	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ECONNREFUSED) {
-		return nil, errCannotDump
+		err = errCannotDump
 	}
-	if err != nil {
-		return nil, err
-	}
+	return p, c, err
+}
+
+// askResolved asks for the whole cache.
+func askResolved(c net.Conn) ([]Fact, error) {
 	defer c.Close()
 	if _, err := io.WriteString(c, dumpCache); err != nil {
 		return nil, fmt.Errorf("ask it: %w", err)

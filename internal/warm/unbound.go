@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,6 +14,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // rootBins are where unbound-control is looked for: not beside the daemon, whose directory may be anybody's.
@@ -21,22 +24,29 @@ var rootBins = []string{"/usr/sbin", "/usr/local/sbin", "/sbin", "/usr/bin", "/u
 // flushUnbound runs `unbound-control flush_zone .` with the daemon's configuration. SIGHUP would do, too, but makes unbound read
 // its configuration again, and end when it cannot: a start must not take a resolver down.
 func flushUnbound(ctx context.Context, p process) (string, error) {
+	name := strconv.Itoa(p.pid)
+	if err := sharesRoot(name); err != nil {
+		return "", err
+	}
 	tool, err := findControl()
 	if err != nil {
 		return "", err
 	}
-	cmdline, err := os.ReadFile("/proc/" + strconv.Itoa(p.pid) + "/cmdline")
+	cmdline, err := os.ReadFile("/proc/" + name + "/cmdline")
 	if err != nil {
 		return "", errEnded
 	}
+	var extra []*os.File
 	args := []string{"flush_zone", "."}
 	if conf := configOption(strings.Split(strings.TrimSuffix(string(cmdline), "\x00"), "\x00")); conf != "" {
-		if err := rootsFile(conf); err != nil {
+		file, err := openRoots(conf)
+		if err != nil {
 			return "", err
 		}
-		args = append([]string{"-c", conf}, args...)
+		defer file.Close()
+		extra, args = []*os.File{file}, append([]string{"-c", "/proc/self/fd/3"}, args...)
 	}
-	if err := runTool(ctx, tool, args...); err != nil {
+	if err := runTool(ctx, extra, tool, args...); err != nil {
 		return "", fmt.Errorf("unbound-control: %w", err)
 	}
 	return "unbound-control flush_zone .", nil
@@ -45,9 +55,14 @@ func flushUnbound(ctx context.Context, p process) (string, error) {
 func findControl() (string, error) {
 	for _, dir := range rootBins {
 		path := filepath.Join(dir, "unbound-control")
-		if st, err := os.Stat(path); err == nil && st.Mode().IsRegular() {
-			return path, rootsFile(path)
+		f, err := rootsFile(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
 		}
+		if err == nil {
+			f.Close()
+		}
+		return path, err
 	}
 	return "", errors.New("there is no unbound-control")
 }
@@ -76,28 +91,67 @@ func configOption(cmdline []string) string {
 	return conf
 }
 
-// rootsFile refuses a file that others than root can have written: what a service is told must not be what root obeys.
-func rootsFile(path string) error {
-	if !filepath.IsAbs(path) {
-		return fmt.Errorf("where its configuration %.200q is cannot be told", path)
+// sharesRoot refuses a process with another root directory than ours, such as a container's: the paths that it was
+// given mean other files here.
+func sharesRoot(pid string) error {
+	var its, ours unix.Stat_t
+	if err := unix.Stat("/proc/"+pid+"/root/", &its); err != nil {
+		return fmt.Errorf("find its root directory: %w", err)
 	}
-	st, err := os.Stat(path)
-	if err != nil {
-		return err
+	if err := unix.Stat("/", &ours); err != nil {
+		return fmt.Errorf("find the root directory: %w", err)
 	}
-	if st.Sys().(*syscall.Stat_t).Uid != 0 || st.Mode().Perm()&0o022 != 0 {
-		return fmt.Errorf("others than root can write %.200q", path)
+	if its.Dev != ours.Dev || its.Ino != ours.Ino {
+		return errors.New("it has another root directory, as in a container")
 	}
 	return nil
 }
 
-// runTool runs a program that does not outlive the context, nor this process.
-func runTool(ctx context.Context, path string, args ...string) error {
+// openRoots opens a file for reading, if it is root's.
+func openRoots(path string) (*os.File, error) {
+	if !filepath.IsAbs(path) {
+		return nil, fmt.Errorf("where its configuration %.200q is cannot be told", path)
+	}
+	held, err := rootsFile(path)
+	if err != nil {
+		return nil, err
+	}
+	defer held.Close()
+	return os.Open(fmt.Sprintf("/proc/self/fd/%d", held.Fd())) // the very file, whatever the path leads to by now
+}
+
+// rootsFile refuses what is no regular file, or what others than root can have written: what a service is told must not
+// be what root obeys. It holds the file without opening it, as opening some devices does things.
+func rootsFile(path string) (*os.File, error) {
+	fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	file := os.NewFile(uintptr(fd), path)
+	var st unix.Stat_t
+	err = unix.Fstat(fd, &st)
+	switch {
+	case err != nil:
+	case st.Mode&unix.S_IFMT != unix.S_IFREG:
+		err = fmt.Errorf("%.200q is no regular file", path)
+	case st.Uid != 0 || st.Mode&0o022 != 0:
+		err = fmt.Errorf("others than root can write %.200q", path)
+	}
+	if err != nil {
+		file.Close()
+		return nil, err
+	}
+	return file, nil
+}
+
+// runTool runs a program, with more open files from descriptor 3 on, that does not outlive the context, nor this process.
+func runTool(ctx context.Context, extra []*os.File, path string, args ...string) error {
 	runtime.LockOSThread() // the parent-death signal is bound to the thread
 	defer runtime.UnlockOSThread()
 	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C"}
 	cmd.Dir = "/"
+	cmd.ExtraFiles = extra
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	cmd.WaitDelay = 50 * time.Millisecond
 	var said bytes.Buffer

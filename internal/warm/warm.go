@@ -66,16 +66,32 @@ type Options struct {
 func Run(ctx context.Context, o Options, report func(Step)) {
 	ctx, cancel := context.WithTimeout(ctx, Limit)
 	defer cancel()
-	found, err := findCaches()
-	if err != nil {
-		report(Step{stepFlush, "no caches were looked for", err.Error()})
+	found, hidden, err := findCaches()
+	if err == nil {
+		report(o.importResolved(ctx, found))
+		for _, s := range o.flush(ctx, found) {
+			report(s)
+		}
 	}
-	report(o.importResolved(ctx, found))
-	for _, s := range o.flush(ctx, found) {
-		report(s)
+	if s := notSeen(hidden, err); s != nil {
+		report(*s)
 	}
 	report(o.lookUp(ctx))
 }
+
+// notSeen says that there may be more caches than were found; nil: there are not.
+func notSeen(hidden int, err error) *Step {
+	switch {
+	case err != nil:
+		return &Step{stepFlush, "no resolvers that cache were looked for", err.Error() + "; restart those that programs here ask"}
+	case hidden > 0:
+		return &Step{stepFlush, fmt.Sprintf("%d that call themselves resolvers could not be looked at", hidden),
+			"root needs CAP_SYS_PTRACE; restart those that programs here ask"}
+	}
+	return nil
+}
+
+var broadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
 
 // teach has the host learn, within the context's time.
 func (o Options) teach(ctx context.Context, facts []Fact) error {
@@ -106,12 +122,14 @@ func within[T any](ctx context.Context, f func() (T, error)) (T, error) {
 	}
 }
 
-// teachable leaves out the addresses that no connection is steered to.
+// teachable leaves out the addresses that no connection is steered to; what bpf/addr.h calls local.
 func teachable(addrs []netip.Addr) []netip.Addr {
 	var kept []netip.Addr
 	for _, a := range addrs {
 		a = a.Unmap().WithZone("")
-		if a.IsValid() && !a.IsLoopback() && !a.IsUnspecified() && !a.IsMulticast() && !a.IsLinkLocalUnicast() {
+		local := a.IsLoopback() || a.IsUnspecified() || a.IsMulticast() || a.IsLinkLocalUnicast() ||
+			a.Is4() && a.As4()[0] == 0 || a == broadcast
+		if a.IsValid() && !local {
 			kept = append(kept, a)
 		}
 	}
