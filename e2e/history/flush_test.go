@@ -123,7 +123,7 @@ func TestFlushWhileLearning(t *testing.T) {
 // TestFlushUsage: what is no name, no address and no prefix is refused, and without a started system so is all.
 func TestFlushUsage(t *testing.T) {
 	h := harness.Started(t)
-	for args, code := range map[string]int{"a..b": 2, "192.0.2.999": 2, "10.0.0.0/99": 2, "a b": 2, "x.example y.example": 2, "x.example": 1, "": 1} {
+	for args, code := range map[string]int{"a..b": 2, "192.0.2.999": 2, "10.0.0.0/99": 2, "10.0.0.0/33": 2, "fe80::1%lo": 2, "a b": 2, "x.example y.example": 2, "x.example": 1, "": 1} {
 		if r := h.Run(append([]string{"flush"}, strings.Fields(args)...)...); r.Code != code {
 			t.Errorf("flush %s: exit %d, %s; want %d", args, r.Code, r.Stderr, code)
 		}

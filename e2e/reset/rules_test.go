@@ -10,20 +10,28 @@ import (
 	"github.com/domain-route/domain-route/internal/lab"
 )
 
+// ruleChange is the JSON of `rule add` and `rule del`.
+type ruleChange struct {
+	DryRun  bool `json:"dry_run"`
+	Deleted bool
+	Reset   *struct {
+		DryRun  bool `json:"dry_run"`
+		Sockets []Row
+	}
+}
+
 // changed runs `rule ... --reset` and returns what it lists.
 func changed(t testing.TB, h *harness.Host, args ...string) []Row {
 	t.Helper()
-	var data struct {
-		Reset *struct {
-			DryRun  bool `json:"dry_run"`
-			Sockets []Row
-		}
-	}
+	var data ruleChange
 	if r := h.JSON(&data, append([]string{"rule"}, args...)...); r.Code != 0 || data.Reset == nil {
 		t.Fatalf("rule %v: exit %d: %s", args, r.Code, r.Stderr)
 	}
-	if data.Reset.DryRun != slices.Contains(args, "--dry-run") {
-		t.Errorf("rule %v says dry_run %v", args, data.Reset.DryRun)
+	if dry := slices.Contains(args, "--dry-run"); data.Reset.DryRun != dry || data.DryRun != dry {
+		t.Errorf("rule %v says dry_run %v, and of the reset %v", args, data.DryRun, data.Reset.DryRun)
+	}
+	if want := args[0] == "del" && !data.DryRun; data.Deleted != want {
+		t.Errorf("rule %v says deleted %v", args, data.Deleted)
 	}
 	return data.Reset.Sockets
 }

@@ -183,5 +183,8 @@ func parseAddr(s string) (netip.Addr, error) {
 	if err != nil {
 		return addr, usageError{fmt.Errorf("%q is not an IP address", s)}
 	}
+	if addr.Zone() != "" {
+		return addr, usageError{fmt.Errorf("%q has a zone, and link-local addresses are not learnt; give an address without", s)}
+	}
 	return addr.Unmap(), nil
 }

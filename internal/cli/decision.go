@@ -41,16 +41,25 @@ terminal: separated by tabs, no heading.`,
 				if err != nil {
 					return err
 				}
-				rows, find := []decisionRow{}, findInterface()
-				for _, d := range standings {
-					if d.Decides && d.Ruled {
-						rows = append(rows, decide(d, find))
-					}
+				rows, err := decisions(standings, newFinder())
+				if err != nil {
+					return err
 				}
 				return a.print("DecisionList", map[string]any{"decisions": rows}, func() { a.printDecisions(rows) })
 			})
 		},
 	}
+}
+
+// decisions are those of the names that decide and have a rule.
+func decisions(standings []dataplane.Standing, devices *finder) ([]decisionRow, error) {
+	rows := []decisionRow{}
+	for _, d := range standings {
+		if d.Decides && d.Ruled {
+			rows = append(rows, decide(d, devices.find))
+		}
+	}
+	return rows, devices.err
 }
 
 // decide finds what a decision comes to with the interfaces there are now.

@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"net/netip"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -22,7 +23,8 @@ func (a *app) flush() *cobra.Command {
 =example.com exactly it, *.example.com its subdomains. An address, or a prefix such as 192.0.2.0/24, is that of the
 destination. Rules stay, and so do open connections; a connection to a forgotten address is steered again once its
 name is asked for again: restart programs that cache, or run domain-route start.`,
-		Args: args(0, 1),
+		Args:              args(0, 1),
+		ValidArgsFunction: completePatterns,
 		RunE: func(_ *cobra.Command, given []string) error {
 			var match func(dataplane.Learnt) bool
 			var err error
@@ -57,14 +59,39 @@ func (a *app) forget(s *dataplane.System, match func(dataplane.Learnt) bool) err
 	return nil
 }
 
+// cutPrefix cuts what can only be meant for a prefix. What is wrong with other text is a pattern's to say.
+func cutPrefix(text string) (addr, length string, isPrefix bool) {
+	at := strings.LastIndexByte(text, '/')
+	if at < 0 {
+		return "", "", false
+	}
+	addr, length = text[:at], text[at+1:]
+	_, noAddr := netip.ParseAddr(addr)
+	return addr, length, noAddr == nil || strings.Trim(length, "0123456789") == ""
+}
+
+// parsePrefix reads a prefix; that of mapped IPv4 addresses is the one of the addresses.
+func parsePrefix(addr, length string) (netip.Prefix, error) {
+	prefix, err := netip.ParsePrefix(addr + "/" + length)
+	mapped := prefix.Addr().Is4In6()
+	if err != nil || mapped && prefix.Bits() < 96 {
+		return prefix, usageError{fmt.Errorf("%q is no prefix of addresses", addr+"/"+length)}
+	}
+	if mapped {
+		prefix = netip.PrefixFrom(prefix.Addr().Unmap(), prefix.Bits()-96)
+	}
+	return prefix, nil
+}
+
 // forgetting says what an argument of flush is about.
 func forgetting(text string) (func(dataplane.Learnt) bool, error) {
-	if addr, err := netip.ParseAddr(text); err == nil {
-		addr = addr.Unmap()
-		return func(l dataplane.Learnt) bool { return l.Address == addr }, nil
+	if _, err := netip.ParseAddr(text); err == nil {
+		addr, err := parseAddr(text)
+		return func(l dataplane.Learnt) bool { return l.Address == addr }, err
 	}
-	if prefix, err := netip.ParsePrefix(text); err == nil {
-		return func(l dataplane.Learnt) bool { return prefix.Contains(l.Address) }, nil
+	if addr, length, isPrefix := cutPrefix(text); isPrefix {
+		prefix, err := parsePrefix(addr, length)
+		return func(l dataplane.Learnt) bool { return prefix.Contains(l.Address) }, err
 	}
 	p, err := pattern.Parse(text)
 	if err != nil {

@@ -35,7 +35,8 @@ rule that matches the name. A process may be gone by now; host means that root o
 for all. Connect asks the process, its user, then the host; the first that has a name decides. The last column says
 which of the names there it is (one with a rule beats one without, then the latest wins), and "conflict" where they
 would lead to different places. Without a terminal: separated by tabs, no heading.`,
-		Args: args(0, 1),
+		Args:              args(0, 1),
+		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(_ *cobra.Command, given []string) error {
 			var only netip.Addr
 			var err error

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os/user"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -95,12 +96,7 @@ was steered by it is closed. Without a terminal: separated by tabs, no heading.`
 
 // resetNow closes what the rules in force have elsewhere. What was closed before a failure is returned with it.
 func resetNow(s *dataplane.System, limit pattern.Pattern, dry bool) (*resetList, error) {
-	judge, err := s.Judge(findInterface())
-	if err != nil {
-		return nil, err
-	}
-	defer judge.Close()
-	rows, err := misplaced(s, judge, limit)
+	rows, err := misplaced(s, s.Judge, limit)
 	if err != nil {
 		return nil, err
 	}
@@ -144,11 +140,17 @@ func stillOpen(s *dataplane.System, missed []resetRow) error {
 	if err != nil {
 		return resetError(err)
 	}
+	return overshadowed(missed, open)
+}
+
+// overshadowed is the error for the first of those that is among the open ones.
+func overshadowed(missed []resetRow, open []netdev.Socket) error {
 	for _, m := range missed {
-		for i := range open {
-			if m.socket.Same(&open[i]) {
-				return fmt.Errorf("%w: %s %v to %v has the same addresses as another socket that stays: it cannot be closed",
-					dataplane.ErrRefused, m.Protocol, m.Local, m.Remote)
+		if slices.ContainsFunc(open, func(k netdev.Socket) bool { return m.socket.Same(&k) }) {
+			return &dataplane.CureError{
+				Err: fmt.Errorf("%w: %s %v to %v has the same addresses as another socket that stays: it cannot be closed",
+					dataplane.ErrRefused, m.Protocol, m.Local, m.Remote),
+				Cure: "restart its program, listed by `domain-route reset --dry-run`",
 			}
 		}
 	}

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -13,29 +14,52 @@ import (
 	"github.com/domain-route/domain-route/internal/procs"
 )
 
-// findInterface asks for each interface once.
-func findInterface() dataplane.Finder {
-	known := map[string]int{}
-	return func(name string) (int, bool) {
-		index, asked := known[name]
-		if !asked {
-			if d, err := netdev.ByName(name); err == nil {
-				index = d.Index
-			}
-			known[name] = index
+// finder finds interfaces, and asks for each once. A failure other than that there is none is kept: what follows from
+// it must neither be said nor done.
+type finder struct {
+	ask   func(name string) (netdev.Device, error)
+	known map[string]int
+	err   error // the first
+}
+
+func newFinder() *finder { return &finder{ask: netdev.ByName, known: map[string]int{}} }
+
+// find is a dataplane.Finder.
+func (f *finder) find(name string) (int, bool) {
+	index, asked := f.known[name]
+	if !asked {
+		d, err := f.ask(name)
+		switch {
+		case err == nil:
+			index = d.Index
+		case !errors.Is(err, netdev.ErrNoDevice):
+			f.err = cmp.Or(f.err, err)
 		}
-		return index, index != 0
+		f.known[name] = index
 	}
+	return index, index != 0
 }
 
 // misplaced lists the sockets that connect would have elsewhere now, for all of their processes, to addresses with a
 // name that the limit matches.
-func misplaced(s *dataplane.System, judge *dataplane.Judge, limit pattern.Pattern) ([]resetRow, error) {
-	sockets, err := netdev.Sockets(s.SocketStorage())
+func misplaced(s *dataplane.System, judgeBy func(dataplane.Finder) (*dataplane.Judge, error), limit pattern.Pattern) ([]resetRow, error) {
+	devices := newFinder()
+	judge, err := judgeBy(devices.find)
 	if err != nil {
-		return nil, resetError(err)
+		return nil, err
 	}
-	if sockets, err = ofHome(s, sockets); err != nil {
+	defer judge.Close()
+	rows, err := misjudged(s, judge, limit)
+	if err = cmp.Or(err, devices.err); err != nil {
+		return nil, err
+	}
+	slices.SortStableFunc(rows, func(a, b resetRow) int { return a.Remote.Compare(b.Remote) })
+	return rows, nil
+}
+
+func misjudged(s *dataplane.System, judge *dataplane.Judge, limit pattern.Pattern) ([]resetRow, error) {
+	sockets, err := ofHome(s)
+	if err != nil {
 		return nil, err
 	}
 	inodes := map[uint64]bool{}
@@ -73,13 +97,16 @@ func misplaced(s *dataplane.System, judge *dataplane.Judge, limit pattern.Patter
 			rows = append(rows, row)
 		}
 	}
-	slices.SortStableFunc(rows, func(a, b resetRow) int { return a.Remote.Compare(b.Remote) })
 	return rows, nil
 }
 
-// ofHome keeps the sockets that a rule could be about: of the steered cgroup, that programs still have, and to
+// ofHome lists the sockets that a rule could be about: of the steered cgroup, that programs still have, and to
 // somewhere out there.
-func ofHome(s *dataplane.System, sockets []netdev.Socket) ([]netdev.Socket, error) {
+func ofHome(s *dataplane.System) ([]netdev.Socket, error) {
+	sockets, err := netdev.Sockets(s.SocketStorage())
+	if err != nil {
+		return nil, resetError(err)
+	}
 	steered, err := s.Cgroups()
 	if err != nil {
 		return nil, err

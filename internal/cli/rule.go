@@ -24,6 +24,7 @@ type ruleAdded struct {
 	Pattern  string   `json:"pattern"`
 	Target   string   `json:"target"`
 	Replaced string   `json:"replaced,omitempty"` // the former target
+	DryRun   bool     `json:"dry_run"`            // nothing is added or replaced
 	Warnings []string `json:"warnings"`
 
 	Reset *resetList `json:"reset,omitempty"` // --reset
@@ -32,6 +33,7 @@ type ruleAdded struct {
 type ruleDeleted struct {
 	Pattern string     `json:"pattern"`
 	Deleted bool       `json:"deleted"`
+	DryRun  bool       `json:"dry_run"`         // nothing is deleted
 	Reset   *resetList `json:"reset,omitempty"` // --reset
 }
 
@@ -96,7 +98,7 @@ func (a *app) addRule(s *dataplane.System, r ruleset.Rule, flags resetFlags) err
 	if err != nil {
 		return err
 	}
-	change := ruleAdded{Pattern: r.Pattern.String(), Target: r.Target.String()}
+	change := ruleAdded{Pattern: r.Pattern.String(), Target: r.Target.String(), DryRun: flags.dry}
 	old, replaced := set.Add(r)
 	if replaced {
 		change.Replaced = old.String()
@@ -193,9 +195,10 @@ func (a *app) delRule(s *dataplane.System, p pattern.Pattern, flags resetFlags) 
 	if err != nil {
 		return err
 	}
-	change := ruleDeleted{Pattern: p.String(), Deleted: set.Del(p)}
+	there := set.Del(p)
+	change := ruleDeleted{Pattern: p.String(), Deleted: there && !flags.dry, DryRun: flags.dry}
 	var failed error
-	if change.Deleted {
+	if there {
 		if !flags.dry {
 			if err := s.SetRules(set); err != nil {
 				return err
@@ -203,7 +206,7 @@ func (a *app) delRule(s *dataplane.System, p pattern.Pattern, flags resetFlags) 
 		}
 		change.Reset, failed = flags.close(s, set, p)
 	}
-	if err := a.print("RuleChange", change, func() { a.printReset(change.Reset, failed) }); err != nil || change.Deleted {
+	if err := a.print("RuleChange", change, func() { a.printReset(change.Reset, failed) }); err != nil || there {
 		return cmp.Or(err, failed)
 	}
 	a.warn("no rule for %s", p)

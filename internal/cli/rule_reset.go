@@ -48,12 +48,8 @@ func (f *resetFlags) close(s *dataplane.System, set *ruleset.Set, p pattern.Patt
 
 // resetPlanned lists what would be closed under a rule set that is not in force.
 func resetPlanned(s *dataplane.System, set *ruleset.Set, p pattern.Pattern) (*resetList, error) {
-	judge, err := s.JudgePlanned(set, findInterface())
-	if err != nil {
-		return nil, err
-	}
-	defer judge.Close()
-	rows, err := misplaced(s, judge, p)
+	planned := func(find dataplane.Finder) (*dataplane.Judge, error) { return s.JudgePlanned(set, find) }
+	rows, err := misplaced(s, planned, p)
 	if err != nil {
 		return nil, err
 	}

@@ -140,10 +140,13 @@ func observers(given []string, present []dataplane.Device) (*dataplane.Observers
 // devicesNamed finds the interfaces of a list.
 func devicesNamed(list string, present []dataplane.Device) ([]dataplane.Device, error) {
 	if list == "" {
-		return nil, usageError{errors.New("observer tc: needs an interface, as in tc:eth1")}
+		return nil, usageError{errors.New(`observer "tc:" needs an interface, as in tc:eth1`)}
 	}
 	var named []dataplane.Device
 	for _, name := range strings.Split(list, ",") {
+		if name == "" {
+			return nil, usageError{fmt.Errorf("observer %q: an interface's name is empty", "tc:"+list)}
+		}
 		i := slices.IndexFunc(present, func(d dataplane.Device) bool { return d.Name == name })
 		if i < 0 {
 			return nil, fmt.Errorf("%w: %s", netdev.ErrNoDevice, name)
