@@ -182,7 +182,7 @@ func TestUpdateKeepsState(t *testing.T) {
 	}{
 		{[]string{"--observe", "sockets", "--observe", "tc:wan0"}, "sockets tc:wan0", inkernel.Hooks + 2},
 		{nil, "sockets tc:wan0", inkernel.Hooks + 2}, // as it is
-		{[]string{"--observe", "tc:vpn0"}, "tc:vpn0", inkernel.Hooks},
+		{[]string{"--observe", "tc:vpn0"}, "tc:vpn0", inkernel.Hooks + 2},
 		{[]string{"--observe", "sockets"}, "sockets", inkernel.Hooks},
 	} {
 		start(h, c.args...)
