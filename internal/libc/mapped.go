@@ -43,8 +43,9 @@ type candidate struct {
 // mapped looks at the processes of this network namespace, containers that share it included. Files of root come first:
 // what users run takes no room from them.
 func (f *finder) mapped() {
-	end := time.Now().Add(wholeScan)
-	all := f.candidates(end)
+	start := time.Now()
+	end := start.Add(wholeScan)
+	all := f.candidates(start.Add(wholeScan / 2))
 	slices.SortStableFunc(all, func(a, b *candidate) int { return cmp.Compare(min(a.owner, 1), min(b.owner, 1)) })
 	files, libraries := map[uint32]int{}, map[uint32]int{} // by owner
 	for i, c := range all {
