@@ -72,14 +72,19 @@ func TestToolGetsTheFile(t *testing.T) {
 	if err := os.WriteFile(path, []byte("looked at"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	file, err := openRoots(path)
+	held, err := rootsFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Close()
+	if err := errors.Join(os.Rename(path, path+".old"), os.WriteFile(path, []byte("another"), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	file, err := reopen(held)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	if err := errors.Join(os.Rename(path, path+".old"), os.WriteFile(path, []byte("another"), 0o644)); err != nil {
-		t.Fatal(err)
-	}
 	err = runTool(t.Context(), []*os.File{file}, "/bin/sh", "-c", "cat /proc/self/fd/3; exit 1")
 	if want := `it says "looked at"`; err == nil || err.Error() != want {
 		t.Errorf("%v, want %s", err, want)
@@ -107,6 +112,9 @@ func TestSharesRoot(t *testing.T) {
 	}
 	if err := sharesRoot(fmt.Sprintf("self/task/%d", thread)); err == nil || !strings.Contains(err.Error(), "another root directory") {
 		t.Errorf("another root directory: %v", err)
+	}
+	if _, err := flushUnbound(t.Context(), process{unbound, thread, ""}); err == nil || !strings.Contains(err.Error(), "another root directory") {
+		t.Errorf("a flush: %v", err)
 	}
 	close(done)
 	if err := sharesRoot("none"); err == nil {
