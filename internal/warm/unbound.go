@@ -121,7 +121,9 @@ func openRoots(path string) (*os.File, error) {
 }
 
 // reopen opens for reading the very file that is held, whatever its path leads to by now.
-func reopen(held *os.File) (*os.File, error) { return os.Open(fmt.Sprintf("/proc/self/fd/%d", held.Fd())) }
+func reopen(held *os.File) (*os.File, error) {
+	return os.Open(fmt.Sprintf("/proc/self/fd/%d", held.Fd()))
+}
 
 // rootsFile refuses what is no regular file, or what others than root can have written: what a service is told must not
 // be what root obeys. It holds the file without opening it, as opening some devices does things.
