@@ -181,7 +181,7 @@ func IsTerminal(f *os.File) bool {
 func parseAddr(s string) (netip.Addr, error) {
 	addr, err := netip.ParseAddr(s)
 	if err != nil {
-		return addr, usageError{fmt.Errorf("%q is not an IP address", s)}
+		return addr, usageError{fmt.Errorf("%q is not an IP address; for a name: domain-route rdns | grep -F NAME", s)}
 	}
 	if addr.Zone() != "" {
 		return addr, usageError{fmt.Errorf("%q has a zone, and link-local addresses are not learnt; give an address without", s)}

@@ -153,11 +153,18 @@ func warnings(r ruleset.Rule, home bool) []string {
 	for _, name := range r.Target.Chain() {
 		d, err := netdev.ByName(name)
 		if errors.Is(err, netdev.ErrNoDevice) {
-			all = append(all, fmt.Sprintf("interface %s does not exist now; the rule counts once it does", name))
+			all = append(all, fmt.Sprintf("interface %s does not exist now; until it does, what the rule sends there fails", name))
 			continue
 		}
 		if err != nil {
 			continue
+		}
+		if setting, strict := netdev.StrictReversePath(name); strict {
+			all = append(all, fmt.Sprintf("the kernel drops IPv4 answers by %s (rp_filter is 1); let them in: sysctl -w %s=2", name, setting))
+		}
+		if d.Tun {
+			all = append(all, name+" is a tun device: the program behind it must not be steered by this rule itself; except its server: "+
+				"domain-route rule add =SERVER direct")
 		}
 		if lacks, err := netdev.LacksDefaultRoute(d); err == nil && lacks {
 			all = append(all, fmt.Sprintf("no IPv4 default route by %s, so only its own network can be reached; add one: "+
@@ -247,7 +254,9 @@ func completeRuleAdd(cmd *cobra.Command, given []string, start string) ([]string
 	words := []string{"direct", "block", "mark:"}
 	if devices, err := netdev.List(); err == nil && len(given) == 1 {
 		for _, d := range devices {
-			words = append(words, d.Name)
+			if !d.Loopback {
+				words = append(words, d.Name)
+			}
 		}
 	}
 	return words, cobra.ShellCompDirectiveNoFileComp

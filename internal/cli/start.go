@@ -103,7 +103,7 @@ func devices() ([]dataplane.Device, error) {
 	list, err := netdev.List()
 	var all []dataplane.Device
 	for _, d := range list {
-		all = append(all, dataplane.Device(d))
+		all = append(all, dataplane.Device{Index: d.Index, Name: d.Name, Ethernet: d.Ethernet, Loopback: d.Loopback})
 	}
 	return all, err
 }

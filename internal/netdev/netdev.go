@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
+	"strconv"
+	"strings"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -17,6 +20,7 @@ type Device struct {
 	Name     string
 	Ethernet bool // packets start with an Ethernet header; tun and WireGuard have none
 	Loopback bool
+	Tun      bool // a program reads what leaves by it
 }
 
 // ErrNoDevice is returned for an index or a name that no interface has.
@@ -47,7 +51,7 @@ func find(l netlink.Link, err error, what string) (Device, error) {
 func device(l netlink.Link) Device {
 	a := l.Attrs()
 	return Device{Index: a.Index, Name: a.Name, Ethernet: a.EncapType == "ether" || a.EncapType == "loopback",
-		Loopback: a.Flags&net.FlagLoopback != 0}
+		Loopback: a.Flags&net.FlagLoopback != 0, Tun: l.Type() == "tuntap"}
 }
 
 // List lists all interfaces.
@@ -112,4 +116,24 @@ func leavesBy(r netlink.Route, index int) bool {
 		}
 	}
 	return r.LinkIndex == index
+}
+
+// StrictReversePath tells whether the kernel drops IPv4 packets that arrive by an interface by which it would not send
+// to where they come from (RFC 3704, strict), as answers to steered packets do; and names the setting that mends it if
+// it is 2. The larger of the interface's value and that of all counts.
+func StrictReversePath(name string) (setting string, strict bool) {
+	most := 0
+	for _, scope := range []string{"all", name} {
+		text, err := os.ReadFile("/proc/sys/net/ipv4/conf/" + scope + "/rp_filter")
+		if err != nil {
+			return "", false
+		}
+		value, err := strconv.Atoi(strings.TrimSpace(string(text)))
+		if err != nil {
+			return "", false
+		}
+		most = max(most, value)
+	}
+	// sysctl wants the dots of a name as slashes.
+	return "net.ipv4.conf." + strings.ReplaceAll(name, ".", "/") + ".rp_filter", most == 1
 }

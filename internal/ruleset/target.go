@@ -6,6 +6,7 @@ package ruleset
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"strconv"
 	"strings"
 	"unicode"
@@ -152,6 +153,8 @@ func wordReason(name string) string {
 		return "lo leads nowhere but here"
 	case "direct", "block":
 		return fmt.Sprintf("%q: write it in lower case", name)
+	case "drop", "reject", "deny":
+		return fmt.Sprintf("%q: the word is block", name)
 	default:
 		return ""
 	}
@@ -162,6 +165,9 @@ func wordReason(name string) string {
 func interfaceReason(name string) string {
 	if reason := wordReason(name); reason != "" {
 		return reason
+	}
+	if _, err := netip.ParseAddr(name); err == nil {
+		return fmt.Sprintf("%q is an address; it has to be an interface, as in wg0", name)
 	}
 	switch {
 	case name == "":
