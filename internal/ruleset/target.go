@@ -155,9 +155,11 @@ func wordReason(name string) string {
 		return fmt.Sprintf("%q: write it in lower case", name)
 	case "drop", "reject", "deny":
 		return fmt.Sprintf("%q: the word is block", name)
-	default:
-		return ""
 	}
+	if _, err := netip.ParseAddr(name); err == nil {
+		return fmt.Sprintf("%q is an address; it has to be an interface, as in wg0", name)
+	}
+	return ""
 }
 
 // interfaceReason says why name cannot be an interface: what the kernel's
@@ -165,9 +167,6 @@ func wordReason(name string) string {
 func interfaceReason(name string) string {
 	if reason := wordReason(name); reason != "" {
 		return reason
-	}
-	if _, err := netip.ParseAddr(name); err == nil {
-		return fmt.Sprintf("%q is an address; it has to be an interface, as in wg0", name)
 	}
 	switch {
 	case name == "":
