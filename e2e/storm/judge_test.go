@@ -20,10 +20,11 @@ func nothing(packet) bool { return false }
 //     is heard by the new one. tcp_v4_send_reset and tcp_v6_send_reset know no interface then.
 //   - Over IPv6 a bare ACK from a TIME_WAIT entry, see kit.
 //   - An ICMP error, where a datagram found no socket for the same reason, or because its program did not wait.
-//   - What servers send to wan0's own address over IPv4: an interface that has no address yet sends by another's.
+//   - What servers send to wan0's own address: an interface that has no address yet sends by another's. Over IPv4 often, over
+//     IPv6 seldom. Programs' own packets are those that go out.
 func lastWord(p packet) bool {
 	if !p.out {
-		return p.src.Is4()
+		return true
 	}
 	switch p.proto {
 	case unix.IPPROTO_TCP:
