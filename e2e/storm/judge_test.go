@@ -22,9 +22,10 @@ func nothing(packet) bool { return false }
 //   - An ICMP error, where a datagram found no socket for the same reason, or because its program did not wait.
 //   - What servers send to wan0's own address: an interface that has no address yet sends by another's. Over IPv4 often, over
 //     IPv6 seldom. Programs' own packets are those that go out.
-func lastWord(p packet) bool {
+func (s *storm) lastWord(p packet) bool {
 	if !p.out {
-		return true
+		u := s.Uplink("wan0")
+		return p.dst == u.Addr4 || p.dst == u.Addr6
 	}
 	switch p.proto {
 	case unix.IPPROTO_TCP:

@@ -72,7 +72,7 @@ func TestStorm(t *testing.T) {
 	t.Run("as it comes", func(t *testing.T) {
 		s := newStorm(t, size{creations: 10, arrivals: 5000, changes: 20})
 		s.run(s.deleteVPN, s.createVPN)
-		s.judge(lastWord)
+		s.judge(s.lastWord)
 	})
 }
 
