@@ -90,7 +90,7 @@ func (a *app) printStarted(done dataplane.Started, warming *warmStart) error {
 		result.Warnings = append(result.Warnings, "what the observer tc learns counts for the whole host, whoever asked")
 	}
 	for _, w := range result.Warnings {
-		a.warn("warning: %s", printable(w))
+		a.warn("warning: %s", w)
 	}
 	if a.output != "json" {
 		a.warn("%s; observers: %s; cgroup: %s", done.Action, strings.Join(result.Observers, " "), done.Cgroup)

@@ -92,7 +92,7 @@ func notNil(s []string) []string {
 
 func (a *app) printStatus(st dataplane.Status) {
 	for _, w := range st.Warnings {
-		a.warn("warning: %s", printable(w))
+		a.warn("warning: %s", w)
 	}
 	fmt.Fprintln(a.Stdout, st.State)
 	if st.State == dataplane.StateStopped || st.Cgroup == "" {
