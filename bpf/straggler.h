@@ -2,7 +2,7 @@
 /*
  * The kernel takes output interface and mark from the socket before it asks the hook, without a lock. Where two threads
  * send by one socket, one can have taken nothing, then wait while the other's datagram has the socket steered, and
- * then pass the hook as by a socket that is where it should be: seen with 5 % of sockets. So what leaves by
+ * then pass the hook as by a socket that is where it should be: seen with 25 of 3,000. So what leaves by
  * another way than its socket's is dropped, for as long as such a thread may have been waiting.
  */
 #ifndef DR_STRAGGLER_H
