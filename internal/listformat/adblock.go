@@ -1,0 +1,5 @@
+package listformat
+
+import "errors"
+
+func readAdblock(*reading) error { return errors.New("not written yet") }

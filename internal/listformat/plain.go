@@ -1,0 +1,5 @@
+package listformat
+
+import "errors"
+
+func readPlain(*reading) error { return errors.New("not written yet") }
