@@ -5,6 +5,7 @@ package listformat
 import (
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/domain-route/domain-route/internal/pattern"
 )
@@ -49,7 +50,7 @@ type Skipped struct {
 	Kind  string `json:"kind"` // keyword, regexp, port, wildcard, bad name, ... : a word or two, lower case
 	Count int    `json:"count"`
 	Lines []int  `json:"lines"` // the first few, maxLines at most; empty where the format has no lines
-	First string `json:"first"` // the first one's text, cut to a readable length
+	First string `json:"first"` // the first one's text, cut to a readable length; UTF-8, but printable only if the list is
 }
 
 // Report says what was made of a list.
@@ -60,6 +61,9 @@ type Report struct {
 
 // maxLines is how many line numbers Skipped keeps of each kind.
 const maxLines = 5
+
+// maxFirst is how many bytes Skipped keeps of the first one's text.
+const maxFirst = 80
 
 // skip counts one entry that cannot be expressed. It is for the readers of the formats.
 func (r *Report) skip(kind string, line int, text string) {
@@ -74,11 +78,10 @@ func (r *Report) skip(kind string, line int, text string) {
 		}
 		return
 	}
-	const most = 80
-	if len(text) > most {
-		text = text[:most]
+	if len(text) > maxFirst {
+		text = text[:maxFirst]
 	}
-	s := Skipped{Kind: kind, Count: 1, Lines: []int{}, First: string([]byte(text))}
+	s := Skipped{Kind: kind, Count: 1, Lines: []int{}, First: strings.ToValidUTF8(strings.Clone(text), "\uFFFD")}
 	if line > 0 {
 		s.Lines = append(s.Lines, line)
 	}
@@ -105,7 +108,7 @@ func (e *Error) Error() string {
 // emitter takes the items of a list, one by one; an error of it ends the reading.
 type emitter func(Item) error
 
-// reading is one list being read: what every format's reader is given.
+// reading is one list being read: what every format's reader is given. See lines.go for what they share.
 type reading struct {
 	in     io.Reader
 	o      Options
@@ -134,7 +137,7 @@ func Read(in io.Reader, o Options, emit func(Item) error) (Report, error) {
 		return Report{}, &Error{Reason: fmt.Sprintf("unknown format %q", o.Format)}
 	}
 	report := Report{Skipped: []Skipped{}}
-	err := read(&reading{in, o, &report, func(i Item) error {
+	err := read(&reading{buffered(in), o, &report, func(i Item) error {
 		report.Items++
 		return emit(i)
 	}})
