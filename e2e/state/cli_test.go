@@ -34,7 +34,7 @@ func TestJSON(t *testing.T) {
 			"decisions.name decisions.rule decisions.target"},
 		{"status", "Status", 0, "state home observers cgroup rules generation programs programs.name programs.hook programs.id " +
 			"programs.attached programs.verified_instructions counters counters.steered memory_bytes warnings"},
-		{"rule del a.test", "RuleChange", 0, "pattern deleted"},
+		{"rule del a.test", "RuleChange", 0, "pattern target deleted"},
 		{"rule del a.test", "RuleChange", 1, "pattern deleted"},
 		{"stop", "Stop", 0, "stopped rules_forgotten"},
 	} {

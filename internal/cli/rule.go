@@ -32,6 +32,7 @@ type ruleAdded struct {
 
 type ruleDeleted struct {
 	Pattern string     `json:"pattern"`
+	Target  string     `json:"target,omitempty"` // that it had, if there was a rule
 	Deleted bool       `json:"deleted"`
 	DryRun  bool       `json:"dry_run"`         // nothing is deleted
 	Reset   *resetList `json:"reset,omitempty"` // --reset
@@ -202,10 +203,12 @@ func (a *app) delRule(s *dataplane.System, p pattern.Pattern, flags resetFlags) 
 	if err != nil {
 		return err
 	}
-	there := set.Del(p)
+	old, there := set.Get(p)
+	set.Del(p)
 	change := ruleDeleted{Pattern: p.String(), Deleted: there && !flags.dry, DryRun: flags.dry}
 	var failed error
 	if there {
+		change.Target = old.String()
 		if !flags.dry {
 			if err := s.SetRules(set); err != nil {
 				return err
