@@ -13,6 +13,9 @@ import (
 // must not fill memory.
 const maxLine = 64 << 10
 
+// byteOrderMark is what some editors put before a text.
+const byteOrderMark = "\xef\xbb\xbf"
+
 // white is what counts as white space in lists: ASCII's. Any other kind of it makes a bad name.
 const white = " \t\v\f\r"
 
@@ -25,8 +28,12 @@ func buffered(in io.Reader) *bufio.Reader { return bufio.NewReaderSize(in, maxLi
 // a line that is too long or holds a zero byte, which no text does.
 func eachLine(in io.Reader, do func(number int, line []byte) error) error {
 	b := buffered(in)
-	if mark, _ := b.Peek(3); string(mark) == "\xef\xbb\xbf" {
-		_, _ = b.Discard(3) // just peeked at
+	mark, err := b.Peek(len(byteOrderMark))
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	if string(mark) == byteOrderMark {
+		_, _ = b.Discard(len(mark)) // just peeked at
 	}
 	for number := 1; ; number++ {
 		line, err := b.ReadSlice('\n')

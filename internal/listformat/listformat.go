@@ -3,6 +3,7 @@
 package listformat
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -137,7 +138,15 @@ func Read(in io.Reader, o Options, emit func(Item) error) (Report, error) {
 		return Report{}, &Error{Reason: fmt.Sprintf("unknown format %q", o.Format)}
 	}
 	report := Report{Skipped: []Skipped{}}
-	err := read(&reading{buffered(in), o, &report, func(i Item) error {
+	b := buffered(in)
+	head, err := b.Peek(len(mihomoMagic))
+	if err != nil && !errors.Is(err, io.EOF) {
+		return report, err
+	}
+	if err := Compiled("", head); err != nil {
+		return report, err
+	}
+	err = read(&reading{b, o, &report, func(i Item) error {
 		report.Items++
 		return emit(i)
 	}})
