@@ -9,7 +9,7 @@
 #include <linux/types.h>
 
 enum {
-	LAYOUT = 2,           /* version of everything pinned */
+	LAYOUT = 3,           /* version of everything pinned */
 	RULESET_SLOTS = 2,    /* the rule set in force, and the next one while it is built */
 	MAX_TARGETS = 4096,   /* distinct targets; numbers go round, so that none is soon used again */
 	MAX_CHAIN = 4,        /* interfaces in one target */
@@ -22,6 +22,8 @@ enum {
 	MAX_LABELS = 128,     /* 127 of one byte fit into 255 bytes; a power of two to mask with */
 	NAME_ROOM = 328,      /* a label's start, at most 255, and nine words on: no bound to check */
 	CGROUP_PATH = 256,
+	MAX_CHOICES = 16, /* conditions tried one after the other, for one name, prefix or the default */
+	MAX_DEPTH = 32,   /* components of a condition's cgroup */
 };
 
 /* The one word per installation. `enabled` is the commit of start and stop, `active` that of a rule change. */
@@ -36,23 +38,55 @@ struct state {
 	__u64 history;   /* 0: names without a rule are not kept */
 	__u64 crowded;   /* not 0: some user learnt more than a share, look into the crowd's maps too */
 	__u64 cgroup_id; /* of the cgroup that the programs are attached to */
+	__u64 top_id;    /* of the cgroup that is mounted: where the paths of conditions begin */
 	__u8 cgroup[CGROUP_PATH];
 };
 
 enum observer { OBSERVE_SOCKETS = 1, OBSERVE_TC = 2, OBSERVE_TC_ALL = 4, OBSERVE_LIBC = 8 };
 
-/* One rule set, beside its patterns (rules[slot]) and its text (a pin of its own, by generation). */
+/*
+ * Where rules lead, a "ref": 0 nowhere, a target's number, or with CHOICE set the index of a choice, which depends on the
+ * task that connects.
+ */
+#define CHOICE 0x80000000u
+
+/*
+ * One rule set, beside its patterns, prefixes and choices (maps[slot]; the latter two are there if it has some) and its
+ * text (a pin of its own, by generation).
+ */
 struct ruleset {
-	__u32 default_target; /* 0: no default rule */
+	__u32 default_ref; /* 0: no default rule */
 	__u32 rules;
+	__u32 prefixes; /* rules for addresses */
+	__u32 choices;
 	__u64 text_bytes; /* length of the compressed text */
+	__u8 digest[32];  /* SHA-256 of the text */
 };
 
-/* What one suffix maps to: target numbers, 0 for none. */
+/* Where the rules of one suffix lead: refs. */
 struct suffix_targets {
 	__u32 apex; /* the name is the suffix itself */
 	__u32 sub;  /* the name is below it */
 };
+
+/* A range of addresses, for a map that finds the longest; IPv4 as ::ffff:a.b.c.d with 96 bits more. */
+struct prefix {
+	__u32 bits;
+	__u8 addr[16];
+};
+
+/* A rule's condition, and where it leads if all of it holds for the task, and if not. */
+struct choice {
+	__u32 flags; /* enum condition, or-ed */
+	__u32 uid;
+	__u64 cgroup;    /* hash of its path, see choice.h */
+	__u32 depth;     /* components of that path */
+	__u32 then;      /* a target's number */
+	__u32 otherwise; /* a ref */
+	__u32 pad;
+};
+
+enum condition { IF_USER = 1, IF_CGROUP = 2 };
 
 enum target_kind { TARGET_INTERFACE = 1, TARGET_DIRECT, TARGET_BLOCK, TARGET_MARK };
 enum chain_end { END_BLOCK, END_DIRECT };
@@ -78,7 +112,7 @@ struct scope {
 
 struct learnt {
 	__u64 name;  /* its hash; 0: nothing here */
-	__u64 match; /* generation << 32 | target number: one word, so that it is never half written */
+	__u64 match; /* generation << 32 | ref: one word, so that it is never half written */
 	__u64 rule;  /* hash of the suffix whose rule matched; 0: none */
 	__u64 ends;  /* boot time in ns at which the TTL is over */
 	__u64 seen;  /* boot time in ns of the latest answer */
@@ -157,6 +191,7 @@ enum counter {
 	COUNT_UNKNOWN, /* no name with a rule was ever learnt for the address */
 	COUNT_NO_RULE, /* names known, the deciding one has no rule */
 	COUNT_STEERED,
+	COUNT_STEERED_BY_ADDRESS,
 	COUNT_STEERED_BY_DEFAULT,
 	COUNT_DIRECT,
 	COUNT_MARKED,

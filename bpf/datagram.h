@@ -115,7 +115,7 @@ static __always_inline bool in_chain(const struct target *t, const __u8 *name)
  * peers answer by that interface.
  */
 static __always_inline int bind_datagram(struct bpf_sock_addr *ctx, struct bpf_sock *sk, struct target *t,
-					 struct steered *s, bool by_default)
+					 struct steered *s, enum counter steered)
 {
 	__u64 now = bpf_ktime_get_boot_ns();
 	__u32 before = sk->bound_dev_if;
@@ -143,7 +143,7 @@ static __always_inline int bind_datagram(struct bpf_sock_addr *ctx, struct bpf_s
 			remember_binding(sk, name);
 			if (sk->bound_dev_if == before)
 				return pass(COUNT_KEPT);
-			return send_again(by_default ? COUNT_STEERED_BY_DEFAULT : COUNT_STEERED);
+			return send_again(steered);
 		}
 		if (error == -ENODEV)
 			continue;
@@ -175,7 +175,7 @@ static __always_inline int mark_datagram(struct bpf_sock_addr *ctx, struct bpf_s
 }
 
 static __always_inline int apply_to_datagram(struct bpf_sock_addr *ctx, struct state *st, struct bpf_sock *sk,
-					     __u32 target, struct steered *s, bool by_default)
+					     __u32 target, struct steered *s, enum counter steered)
 {
 	struct target *t = bpf_map_lookup_elem(&targets, &target);
 
@@ -189,7 +189,7 @@ static __always_inline int apply_to_datagram(struct bpf_sock_addr *ctx, struct s
 	case TARGET_MARK:
 		return mark_datagram(ctx, sk, t, s);
 	default:
-		return bind_datagram(ctx, sk, t, s, by_default);
+		return bind_datagram(ctx, sk, t, s, steered);
 	}
 }
 
@@ -197,6 +197,7 @@ static __always_inline int steer_datagram(struct bpf_sock_addr *ctx, struct stat
 {
 	struct bpf_sock *sk = ctx->sk;
 	struct steered *s;
+	enum counter steered;
 	struct opinion o;
 	__u32 target;
 
@@ -205,7 +206,7 @@ static __always_inline int steer_datagram(struct bpf_sock_addr *ctx, struct stat
 		return PASS;
 	if (addr_is_local(to))
 		return send_elsewhere(ctx, st, sk, COUNT_LEFT_LOCAL);
-	target = verdict_for(st, to, &o);
+	target = verdict_for(st, to, &o, &steered);
 	if (!target)
 		return send_elsewhere(ctx, st, sk, o.live ? COUNT_NO_RULE : COUNT_UNKNOWN);
 	if (bpf_get_netns_cookie(ctx) != st->home)
@@ -217,7 +218,7 @@ static __always_inline int steer_datagram(struct bpf_sock_addr *ctx, struct stat
 		return pass(COUNT_LEFT_MARKED);
 	if (sk->bound_dev_if && !bound_by_us(sk, s))
 		return pass(COUNT_LEFT_BOUND);
-	return apply_to_datagram(ctx, st, sk, target, s, !o.target);
+	return apply_to_datagram(ctx, st, sk, target, s, steered);
 }
 
 /* A program that chooses its port may be known to others by it: see heard_first. */

@@ -4,6 +4,7 @@
 #define DR_EVIDENCE_H
 
 #include "addr.h"
+#include "choice.h"
 #include "suffix.h"
 
 #define SECOND 1000000000ULL
@@ -11,9 +12,9 @@
 #define TTL_MAX (604800)      /* seconds; RFC 8767 section 4 suggests a cap of a week */
 #define HOST_UIDS 1000        /* below: system services, which speak for the host */
 
-static __always_inline __u64 make_match(__u32 generation, __u32 target)
+static __always_inline __u64 make_match(__u32 generation, __u32 ref)
 {
-	return (__u64)generation << 32 | target;
+	return (__u64)generation << 32 | ref;
 }
 
 /* What one level says of an address. */
@@ -32,10 +33,10 @@ static __always_inline struct name *name_of(__u64 hash)
 }
 
 /*
- * The target of a learnt name under the rule set in force; matched again after a rule change, and kept where it
+ * Where the rules lead a learnt name, a ref, under the rule set in force; matched again after a rule change, and kept where it
  * was found unless another one was written there since.
  */
-static __always_inline __u32 current_target(struct learnt *place, const struct learnt *l, __u64 active)
+static __always_inline __u32 current_ref(struct learnt *place, const struct learnt *l, __u64 active)
 {
 	struct match m = {};
 	struct name *name;
@@ -44,9 +45,9 @@ static __always_inline __u32 current_target(struct learnt *place, const struct l
 		return l->match;
 	name = name_of(l->name);
 	if (!name || match_name(name, slot_of(active), &m) || m.name != l->name)
-		m.target = target_of_rule(l->rule, l->name, slot_of(active));
-	__sync_val_compare_and_swap(&place->match, l->match, make_match(generation_of(active), m.target));
-	return m.target;
+		m.ref = ref_of_rule(l->rule, l->name, slot_of(active));
+	__sync_val_compare_and_swap(&place->match, l->match, make_match(generation_of(active), m.ref));
+	return m.ref;
 }
 
 /*
@@ -90,7 +91,7 @@ static __always_inline void consult_one(struct learnt_set *set, __u32 i, __u64 a
 	read_learnt(set, i, &l);
 	if (!l.name || now > l.ends + GRACE)
 		return;
-	target = current_target(place, &l, active);
+	target = target_of(current_ref(place, &l, active), slot_of(active));
 	if (o->live && target != o->any)
 		o->mixed = 1;
 	o->any = target;

@@ -38,7 +38,7 @@ static __always_inline int prepare_lesson(struct lesson *l, const struct name *n
 	l->hint |= m->rule != 0;
 	l->learnt.name = m->name;
 	l->learnt.rule = m->rule;
-	l->learnt.match = make_match(generation_of(active), m->target);
+	l->learnt.match = make_match(generation_of(active), m->ref);
 	l->learnt.seen = bpf_ktime_get_boot_ns();
 	l->learnt.ends = l->learnt.seen + ttl * SECOND;
 	__builtin_memset(&l->fresh, 0, sizeof(l->fresh));

@@ -44,6 +44,38 @@ struct {
 	__array(values, struct patterns);
 } rules SEC(".maps");
 
+/* Its rules for addresses, likewise: a ref for each prefix. */
+struct prefixes {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1);
+	__uint(key_size, sizeof(struct prefix));
+	__uint(value_size, sizeof(__u32));
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, RULESET_SLOTS);
+	__type(key, __u32);
+	__array(values, struct prefixes);
+} addresses SEC(".maps");
+
+/* Its conditions. BPF_F_INNER_MAP: of any length. */
+struct conditions {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_INNER_MAP);
+	__uint(max_entries, 1);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(struct choice));
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, RULESET_SLOTS);
+	__type(key, __u32);
+	__array(values, struct conditions);
+} choices SEC(".maps");
+
 /*
  * A bit for each bucket of addresses that a name with a rule was ever learnt for: clear means that there is
  * nothing to look up. Mapped by user space too, which sets bits while a rule change is under way.

@@ -12,7 +12,7 @@
  * even to where it is.
  */
 static __always_inline int bind_chain(struct bpf_sock_addr *ctx, struct bpf_sock *sk, struct target *t,
-				      struct steered *s, bool by_default)
+				      struct steered *s, enum counter steered)
 {
 	if (!make_known(sk))
 		return refuse(COUNT_BIND_FAILED, EHOSTUNREACH);
@@ -25,7 +25,7 @@ static __always_inline int bind_chain(struct bpf_sock_addr *ctx, struct bpf_sock
 		error = bind_to(ctx, name);
 		if (!error) {
 			remember_binding(sk, name);
-			return pass(by_default ? COUNT_STEERED_BY_DEFAULT : COUNT_STEERED);
+			return pass(steered);
 		}
 		if (error == -ENODEV)
 			continue;
@@ -41,7 +41,7 @@ static __always_inline int bind_chain(struct bpf_sock_addr *ctx, struct bpf_sock
 }
 
 static __always_inline int apply(struct bpf_sock_addr *ctx, struct bpf_sock *sk, __u32 target,
-				 struct steered *s, bool by_default)
+				 struct steered *s, enum counter steered)
 {
 	struct target *t = bpf_map_lookup_elem(&targets, &target);
 
@@ -58,7 +58,7 @@ static __always_inline int apply(struct bpf_sock_addr *ctx, struct bpf_sock *sk,
 	unmark(ctx, sk, s);
 	if (t->kind == TARGET_DIRECT)
 		return unbind(ctx, sk, s) ? pass(COUNT_DIRECT) : refuse(COUNT_REBIND_REFUSED, EPERM);
-	return bind_chain(ctx, sk, t, s, by_default);
+	return bind_chain(ctx, sk, t, s, steered);
 }
 
 /* No rule: a socket that we steered to an earlier destination goes free, where that is allowed. */
@@ -77,6 +77,7 @@ static __always_inline int steer(struct bpf_sock_addr *ctx, struct state *st, co
 {
 	struct bpf_sock *sk = ctx->sk;
 	struct steered *s = 0;
+	enum counter steered;
 	struct opinion o;
 	__u32 target;
 
@@ -84,7 +85,7 @@ static __always_inline int steer(struct bpf_sock_addr *ctx, struct state *st, co
 		return PASS;
 	if (addr_is_local(to))
 		return release(ctx, sk, COUNT_LEFT_LOCAL);
-	target = verdict_for(st, to, &o);
+	target = verdict_for(st, to, &o, &steered);
 	if (!target)
 		return release(ctx, sk, o.live ? COUNT_NO_RULE : COUNT_UNKNOWN);
 	if (bpf_get_netns_cookie(ctx) != st->home)
@@ -97,7 +98,7 @@ static __always_inline int steer(struct bpf_sock_addr *ctx, struct state *st, co
 		return pass(COUNT_LEFT_MARKED);
 	if (sk->bound_dev_if && !bound_by_us(sk, s))
 		return pass(COUNT_LEFT_BOUND);
-	return apply(ctx, sk, target, s, !o.target);
+	return apply(ctx, sk, target, s, steered);
 }
 
 #endif

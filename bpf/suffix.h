@@ -13,7 +13,7 @@
 struct match {
 	__u64 name; /* hash of the whole name */
 	__u64 rule; /* hash of the suffix that matched, 0: none did */
-	__u32 target;
+	__u32 ref;
 	__u32 pad;
 };
 
@@ -22,7 +22,7 @@ struct label_walk {
 	const struct state *state;
 	__u64 hash;
 	__u64 rule;
-	__u32 target;
+	__u32 ref;
 	__u32 slot;
 	__u32 labels;
 };
@@ -30,7 +30,7 @@ struct label_walk {
 static __always_inline void match_suffix(struct label_walk *w, bool whole)
 {
 	struct suffix_targets *t;
-	__u32 slot = w->slot, target;
+	__u32 slot = w->slot, ref;
 	__u64 hash = w->hash;
 	void *patterns;
 
@@ -40,9 +40,9 @@ static __always_inline void match_suffix(struct label_walk *w, bool whole)
 	t = bpf_map_lookup_elem(patterns, &hash);
 	if (!t)
 		return;
-	target = whole ? t->apex : t->sub;
-	if (target) {
-		w->target = target; /* the longest comes last and stays */
+	ref = whole ? t->apex : t->sub;
+	if (ref) {
+		w->ref = ref; /* the longest comes last and stays */
 		w->rule = hash;
 	}
 }
@@ -84,12 +84,12 @@ __noinline int match_name(const struct name *name, __u32 slot, struct match *m)
 	bpf_loop(w.labels, add_label, &w, 0);
 	m->name = w.hash;
 	m->rule = w.rule;
-	m->target = w.target;
+	m->ref = w.ref;
 	return 0;
 }
 
 /* The fallback for a learnt name whose text was evicted: what the rule that matched it before says now. */
-static __always_inline __u32 target_of_rule(__u64 rule, __u64 name, __u32 slot)
+static __always_inline __u32 ref_of_rule(__u64 rule, __u64 name, __u32 slot)
 {
 	struct suffix_targets *t;
 	void *patterns;

@@ -2,12 +2,29 @@
 #ifndef DR_TASK_H
 #define DR_TASK_H
 
+#define IN_KERNEL __attribute__((preserve_access_index))
+
 /* What we look at of the kernel's; the loader finds where it is. */
+struct kernfs_node {
+	const char *name; /* the path's last component */
+} IN_KERNEL;
+
+struct cgroup {
+	int level; /* 0: the root */
+	struct kernfs_node *kn;
+	struct cgroup *ancestors[]; /* by level, itself last */
+} IN_KERNEL;
+
+struct css_set {
+	struct cgroup *dfl_cgrp; /* in the hierarchy of version 2 */
+} IN_KERNEL;
+
 struct task_struct {
 	unsigned int flags;
 	int tgid;
 	struct task_struct *real_parent;
 	void *task_works; /* what waits for its return from the kernel */
-} __attribute__((preserve_access_index));
+	struct css_set *cgroups;
+} IN_KERNEL;
 
 #endif

@@ -28,15 +28,34 @@ static __always_inline int pass(enum counter why)
 	return PASS;
 }
 
+/* Where the rules for addresses lead: a ref. */
+__noinline __u32 ref_of_addr(const struct addr *to, __u32 slot)
+{
+	struct prefix key = {.bits = 128};
+	void *prefixes;
+	__u32 *ref;
+
+	if (!to)
+		return 0;
+	prefixes = bpf_map_lookup_elem(&addresses, &slot);
+	if (!prefixes)
+		return 0;
+	__builtin_memcpy(key.addr, to->b, 16);
+	ref = bpf_map_lookup_elem(prefixes, &key);
+	return ref ? *ref : 0;
+}
+
 /*
- * What the rule set in force says of an address: a target number, 0 for none. A rule set that is replaced
- * meanwhile may be gone under our feet: then once more.
+ * What the rule set in force says of an address: a target number, 0 for none, and as what it counts if it leads to an
+ * interface. Names go first, then addresses, then the default. A rule set that is replaced meanwhile may be gone under
+ * our feet: then once more.
  */
-static __always_inline __u32 verdict_for(struct state *st, const struct addr *to, struct opinion *o)
+static __always_inline __u32 verdict_for(struct state *st, const struct addr *to, struct opinion *o,
+					 enum counter *steered)
 {
 	struct ruleset *set;
 	__u64 active;
-	__u32 slot;
+	__u32 slot, target;
 
 	for (int i = 0; i < 2; i++) {
 		active = *(volatile __u64 *)&st->active;
@@ -45,14 +64,22 @@ static __always_inline __u32 verdict_for(struct state *st, const struct addr *to
 		if (hinted(to, st->key))
 			judge(to, active, *(volatile __u64 *)&st->crowded, o);
 		set = bpf_map_lookup_elem(&rulesets, &slot);
+		target = o->target;
+		*steered = COUNT_STEERED;
+		if (!target && set && set->prefixes) {
+			target = target_of(ref_of_addr(to, slot), slot);
+			*steered = COUNT_STEERED_BY_ADDRESS;
+		}
+		if (!target && set && !addr_is_private(to)) {
+			target = target_of(set->default_ref, slot);
+			*steered = COUNT_STEERED_BY_DEFAULT;
+		}
 		if (active == *(volatile __u64 *)&st->active)
 			break;
 	}
 	if (o->mixed)
 		count(COUNT_CONFLICT);
-	if (o->target)
-		return o->target;
-	return set && !addr_is_private(to) ? set->default_target : 0;
+	return target;
 }
 
 #endif

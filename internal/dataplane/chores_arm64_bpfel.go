@@ -16,7 +16,9 @@ import (
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	choresMapAddresses      = "addresses"
 	choresMapAskers         = "askers"
+	choresMapChoices        = "choices"
 	choresMapCounters       = "counters"
 	choresMapCrowdNames     = "crowd_names"
 	choresMapCrowdPlain     = "crowd_plain"
@@ -91,7 +93,9 @@ type choresProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type choresMapSpecs struct {
+	Addresses      *ebpf.MapSpec `ebpf:"addresses"`
 	Askers         *ebpf.MapSpec `ebpf:"askers"`
+	Choices        *ebpf.MapSpec `ebpf:"choices"`
 	Counters       *ebpf.MapSpec `ebpf:"counters"`
 	CrowdNames     *ebpf.MapSpec `ebpf:"crowd_names"`
 	CrowdPlain     *ebpf.MapSpec `ebpf:"crowd_plain"`
@@ -140,7 +144,9 @@ func (o *choresObjects) Close() error {
 //
 // It can be passed to loadChoresObjects or ebpf.CollectionSpec.LoadAndAssign.
 type choresMaps struct {
+	Addresses      *ebpf.Map `ebpf:"addresses"`
 	Askers         *ebpf.Map `ebpf:"askers"`
+	Choices        *ebpf.Map `ebpf:"choices"`
 	Counters       *ebpf.Map `ebpf:"counters"`
 	CrowdNames     *ebpf.Map `ebpf:"crowd_names"`
 	CrowdPlain     *ebpf.Map `ebpf:"crowd_plain"`
@@ -165,7 +171,9 @@ type choresMaps struct {
 
 func (m *choresMaps) Close() error {
 	return _ChoresClose(
+		m.Addresses,
 		m.Askers,
+		m.Choices,
 		m.Counters,
 		m.CrowdNames,
 		m.CrowdPlain,

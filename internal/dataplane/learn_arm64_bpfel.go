@@ -19,61 +19,62 @@ const (
 	learnCounterCOUNT_UNKNOWN              learnCounter = 0
 	learnCounterCOUNT_NO_RULE              learnCounter = 1
 	learnCounterCOUNT_STEERED              learnCounter = 2
-	learnCounterCOUNT_STEERED_BY_DEFAULT   learnCounter = 3
-	learnCounterCOUNT_DIRECT               learnCounter = 4
-	learnCounterCOUNT_MARKED               learnCounter = 5
-	learnCounterCOUNT_BLOCKED              learnCounter = 6
-	learnCounterCOUNT_NO_INTERFACE         learnCounter = 7
-	learnCounterCOUNT_CHAIN_DIRECT         learnCounter = 8
-	learnCounterCOUNT_KEPT                 learnCounter = 9
-	learnCounterCOUNT_KEPT_OLD             learnCounter = 10
-	learnCounterCOUNT_REBIND_REFUSED       learnCounter = 11
-	learnCounterCOUNT_BIND_FAILED          learnCounter = 12
-	learnCounterCOUNT_LEFT_BOUND           learnCounter = 13
-	learnCounterCOUNT_LEFT_MARKED          learnCounter = 14
-	learnCounterCOUNT_LEFT_FOREIGN         learnCounter = 15
-	learnCounterCOUNT_LEFT_LOCAL           learnCounter = 16
-	learnCounterCOUNT_LEFT_OWN             learnCounter = 17
-	learnCounterCOUNT_SHARED_SOCKET        learnCounter = 18
-	learnCounterCOUNT_SEND_AGAIN           learnCounter = 19
-	learnCounterCOUNT_STRAGGLER            learnCounter = 20
-	learnCounterCOUNT_CONFLICT             learnCounter = 21
-	learnCounterCOUNT_QUESTIONS            learnCounter = 22
-	learnCounterCOUNT_QUESTION_REPEATED    learnCounter = 23
-	learnCounterCOUNT_QUESTION_BAD         learnCounter = 24
-	learnCounterCOUNT_QUESTION_FOREIGN     learnCounter = 25
-	learnCounterCOUNT_QUESTION_DISPLACED   learnCounter = 26
-	learnCounterCOUNT_ASKER_NO_MEMORY      learnCounter = 27
-	learnCounterCOUNT_ANSWERS              learnCounter = 28
-	learnCounterCOUNT_ANSWER_UNASKED       learnCounter = 29
-	learnCounterCOUNT_ANSWER_NOT_HOME      learnCounter = 30
-	learnCounterCOUNT_ANSWER_LATE          learnCounter = 31
-	learnCounterCOUNT_ANSWER_SEQUENCE      learnCounter = 32
-	learnCounterCOUNT_ANSWER_SHORT         learnCounter = 33
-	learnCounterCOUNT_ANSWER_BAD_HEADER    learnCounter = 34
-	learnCounterCOUNT_ANSWER_BAD_QUESTION  learnCounter = 35
-	learnCounterCOUNT_ANSWER_RCODE         learnCounter = 36
-	learnCounterCOUNT_ANSWER_EMPTY         learnCounter = 37
-	learnCounterCOUNT_ANSWER_MALFORMED     learnCounter = 38
-	learnCounterCOUNT_ANSWER_CUT_BYTES     learnCounter = 39
-	learnCounterCOUNT_ANSWER_CUT_RECORDS   learnCounter = 40
-	learnCounterCOUNT_ANSWER_CUT_SEGMENT   learnCounter = 41
-	learnCounterCOUNT_ANSWER_CUT_MESSAGES  learnCounter = 42
-	learnCounterCOUNT_ANSWER_CUT_ADDRESSES learnCounter = 43
-	learnCounterCOUNT_RECORD_BAD           learnCounter = 44
-	learnCounterCOUNT_ADDRESS_REFUSED      learnCounter = 45
-	learnCounterCOUNT_LEARNT               learnCounter = 46
-	learnCounterCOUNT_LEARNT_NO_RULE       learnCounter = 47
-	learnCounterCOUNT_NOT_KEPT             learnCounter = 48
-	learnCounterCOUNT_LEARNT_LOST          learnCounter = 49
-	learnCounterCOUNT_LIBC_ANSWERS         learnCounter = 50
-	learnCounterCOUNT_LIBC_FAILED          learnCounter = 51
-	learnCounterCOUNT_LIBC_NO_NAME         learnCounter = 52
-	learnCounterCOUNT_LIBC_BAD_NAME        learnCounter = 53
-	learnCounterCOUNT_LIBC_UNREADABLE      learnCounter = 54
-	learnCounterCOUNT_LIBC_OUTSIDE         learnCounter = 55
-	learnCounterCOUNT_LIBC_CUT             learnCounter = 56
-	learnCounterCOUNTERS                   learnCounter = 57
+	learnCounterCOUNT_STEERED_BY_ADDRESS   learnCounter = 3
+	learnCounterCOUNT_STEERED_BY_DEFAULT   learnCounter = 4
+	learnCounterCOUNT_DIRECT               learnCounter = 5
+	learnCounterCOUNT_MARKED               learnCounter = 6
+	learnCounterCOUNT_BLOCKED              learnCounter = 7
+	learnCounterCOUNT_NO_INTERFACE         learnCounter = 8
+	learnCounterCOUNT_CHAIN_DIRECT         learnCounter = 9
+	learnCounterCOUNT_KEPT                 learnCounter = 10
+	learnCounterCOUNT_KEPT_OLD             learnCounter = 11
+	learnCounterCOUNT_REBIND_REFUSED       learnCounter = 12
+	learnCounterCOUNT_BIND_FAILED          learnCounter = 13
+	learnCounterCOUNT_LEFT_BOUND           learnCounter = 14
+	learnCounterCOUNT_LEFT_MARKED          learnCounter = 15
+	learnCounterCOUNT_LEFT_FOREIGN         learnCounter = 16
+	learnCounterCOUNT_LEFT_LOCAL           learnCounter = 17
+	learnCounterCOUNT_LEFT_OWN             learnCounter = 18
+	learnCounterCOUNT_SHARED_SOCKET        learnCounter = 19
+	learnCounterCOUNT_SEND_AGAIN           learnCounter = 20
+	learnCounterCOUNT_STRAGGLER            learnCounter = 21
+	learnCounterCOUNT_CONFLICT             learnCounter = 22
+	learnCounterCOUNT_QUESTIONS            learnCounter = 23
+	learnCounterCOUNT_QUESTION_REPEATED    learnCounter = 24
+	learnCounterCOUNT_QUESTION_BAD         learnCounter = 25
+	learnCounterCOUNT_QUESTION_FOREIGN     learnCounter = 26
+	learnCounterCOUNT_QUESTION_DISPLACED   learnCounter = 27
+	learnCounterCOUNT_ASKER_NO_MEMORY      learnCounter = 28
+	learnCounterCOUNT_ANSWERS              learnCounter = 29
+	learnCounterCOUNT_ANSWER_UNASKED       learnCounter = 30
+	learnCounterCOUNT_ANSWER_NOT_HOME      learnCounter = 31
+	learnCounterCOUNT_ANSWER_LATE          learnCounter = 32
+	learnCounterCOUNT_ANSWER_SEQUENCE      learnCounter = 33
+	learnCounterCOUNT_ANSWER_SHORT         learnCounter = 34
+	learnCounterCOUNT_ANSWER_BAD_HEADER    learnCounter = 35
+	learnCounterCOUNT_ANSWER_BAD_QUESTION  learnCounter = 36
+	learnCounterCOUNT_ANSWER_RCODE         learnCounter = 37
+	learnCounterCOUNT_ANSWER_EMPTY         learnCounter = 38
+	learnCounterCOUNT_ANSWER_MALFORMED     learnCounter = 39
+	learnCounterCOUNT_ANSWER_CUT_BYTES     learnCounter = 40
+	learnCounterCOUNT_ANSWER_CUT_RECORDS   learnCounter = 41
+	learnCounterCOUNT_ANSWER_CUT_SEGMENT   learnCounter = 42
+	learnCounterCOUNT_ANSWER_CUT_MESSAGES  learnCounter = 43
+	learnCounterCOUNT_ANSWER_CUT_ADDRESSES learnCounter = 44
+	learnCounterCOUNT_RECORD_BAD           learnCounter = 45
+	learnCounterCOUNT_ADDRESS_REFUSED      learnCounter = 46
+	learnCounterCOUNT_LEARNT               learnCounter = 47
+	learnCounterCOUNT_LEARNT_NO_RULE       learnCounter = 48
+	learnCounterCOUNT_NOT_KEPT             learnCounter = 49
+	learnCounterCOUNT_LEARNT_LOST          learnCounter = 50
+	learnCounterCOUNT_LIBC_ANSWERS         learnCounter = 51
+	learnCounterCOUNT_LIBC_FAILED          learnCounter = 52
+	learnCounterCOUNT_LIBC_NO_NAME         learnCounter = 53
+	learnCounterCOUNT_LIBC_BAD_NAME        learnCounter = 54
+	learnCounterCOUNT_LIBC_UNREADABLE      learnCounter = 55
+	learnCounterCOUNT_LIBC_OUTSIDE         learnCounter = 56
+	learnCounterCOUNT_LIBC_CUT             learnCounter = 57
+	learnCounterCOUNTERS                   learnCounter = 58
 )
 
 type learnHint struct {
@@ -105,10 +106,13 @@ type learnName struct {
 }
 
 type learnRuleset struct {
-	_             structs.HostLayout
-	DefaultTarget uint32
-	Rules         uint32
-	TextBytes     uint64
+	_          structs.HostLayout
+	DefaultRef uint32
+	Rules      uint32
+	Prefixes   uint32
+	Choices    uint32
+	TextBytes  uint64
+	Digest     [32]uint8
 }
 
 type learnScope struct {
@@ -130,6 +134,7 @@ type learnState struct {
 	History   uint64
 	Crowded   uint64
 	CgroupId  uint64
+	TopId     uint64
 	Cgroup    [256]uint8
 }
 
@@ -158,7 +163,9 @@ type learnTarget struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	learnMapAddresses      = "addresses"
 	learnMapAskers         = "askers"
+	learnMapChoices        = "choices"
 	learnMapCounters       = "counters"
 	learnMapCrowdNames     = "crowd_names"
 	learnMapCrowdPlain     = "crowd_plain"
@@ -241,7 +248,9 @@ type learnProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type learnMapSpecs struct {
+	Addresses      *ebpf.MapSpec `ebpf:"addresses"`
 	Askers         *ebpf.MapSpec `ebpf:"askers"`
+	Choices        *ebpf.MapSpec `ebpf:"choices"`
 	Counters       *ebpf.MapSpec `ebpf:"counters"`
 	CrowdNames     *ebpf.MapSpec `ebpf:"crowd_names"`
 	CrowdPlain     *ebpf.MapSpec `ebpf:"crowd_plain"`
@@ -290,7 +299,9 @@ func (o *learnObjects) Close() error {
 //
 // It can be passed to loadLearnObjects or ebpf.CollectionSpec.LoadAndAssign.
 type learnMaps struct {
+	Addresses      *ebpf.Map `ebpf:"addresses"`
 	Askers         *ebpf.Map `ebpf:"askers"`
+	Choices        *ebpf.Map `ebpf:"choices"`
 	Counters       *ebpf.Map `ebpf:"counters"`
 	CrowdNames     *ebpf.Map `ebpf:"crowd_names"`
 	CrowdPlain     *ebpf.Map `ebpf:"crowd_plain"`
@@ -315,7 +326,9 @@ type learnMaps struct {
 
 func (m *learnMaps) Close() error {
 	return _LearnClose(
+		m.Addresses,
 		m.Askers,
+		m.Choices,
 		m.Counters,
 		m.CrowdNames,
 		m.CrowdPlain,

@@ -16,7 +16,9 @@ import (
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	libcMapAddresses      = "addresses"
 	libcMapAskers         = "askers"
+	libcMapChoices        = "choices"
 	libcMapCounters       = "counters"
 	libcMapCrowdNames     = "crowd_names"
 	libcMapCrowdPlain     = "crowd_plain"
@@ -92,7 +94,9 @@ type libcProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type libcMapSpecs struct {
+	Addresses      *ebpf.MapSpec `ebpf:"addresses"`
 	Askers         *ebpf.MapSpec `ebpf:"askers"`
+	Choices        *ebpf.MapSpec `ebpf:"choices"`
 	Counters       *ebpf.MapSpec `ebpf:"counters"`
 	CrowdNames     *ebpf.MapSpec `ebpf:"crowd_names"`
 	CrowdPlain     *ebpf.MapSpec `ebpf:"crowd_plain"`
@@ -142,7 +146,9 @@ func (o *libcObjects) Close() error {
 //
 // It can be passed to loadLibcObjects or ebpf.CollectionSpec.LoadAndAssign.
 type libcMaps struct {
+	Addresses      *ebpf.Map `ebpf:"addresses"`
 	Askers         *ebpf.Map `ebpf:"askers"`
+	Choices        *ebpf.Map `ebpf:"choices"`
 	Counters       *ebpf.Map `ebpf:"counters"`
 	CrowdNames     *ebpf.Map `ebpf:"crowd_names"`
 	CrowdPlain     *ebpf.Map `ebpf:"crowd_plain"`
@@ -168,7 +174,9 @@ type libcMaps struct {
 
 func (m *libcMaps) Close() error {
 	return _LibcClose(
+		m.Addresses,
 		m.Askers,
+		m.Choices,
 		m.Counters,
 		m.CrowdNames,
 		m.CrowdPlain,

@@ -95,7 +95,7 @@ func (s *System) SetRules(set *ruleset.Set) error {
 	if err != nil {
 		return err
 	}
-	meta := learnRuleset{Rules: uint32(set.Len()), DefaultTarget: numbers[compiled.Default]}
+	meta := learnRuleset{Rules: uint32(set.Len()), DefaultRef: numbers[compiled.Default]}
 	if meta.TextBytes, err = s.pinText(set, next); err != nil {
 		return err
 	}

@@ -17,7 +17,7 @@ import (
 )
 
 // layout is the version of everything pinned; LAYOUT in bpf/abi.h.
-const layout = 2
+const layout = 3
 
 // System is a started domain-route whose lock is held: no other command runs meanwhile.
 type System struct {

@@ -16,7 +16,9 @@ import (
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	steerMapAddresses      = "addresses"
 	steerMapAskers         = "askers"
+	steerMapChoices        = "choices"
 	steerMapCounters       = "counters"
 	steerMapCrowdNames     = "crowd_names"
 	steerMapCrowdPlain     = "crowd_plain"
@@ -99,7 +101,9 @@ type steerProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type steerMapSpecs struct {
+	Addresses      *ebpf.MapSpec `ebpf:"addresses"`
 	Askers         *ebpf.MapSpec `ebpf:"askers"`
+	Choices        *ebpf.MapSpec `ebpf:"choices"`
 	Counters       *ebpf.MapSpec `ebpf:"counters"`
 	CrowdNames     *ebpf.MapSpec `ebpf:"crowd_names"`
 	CrowdPlain     *ebpf.MapSpec `ebpf:"crowd_plain"`
@@ -148,7 +152,9 @@ func (o *steerObjects) Close() error {
 //
 // It can be passed to loadSteerObjects or ebpf.CollectionSpec.LoadAndAssign.
 type steerMaps struct {
+	Addresses      *ebpf.Map `ebpf:"addresses"`
 	Askers         *ebpf.Map `ebpf:"askers"`
+	Choices        *ebpf.Map `ebpf:"choices"`
 	Counters       *ebpf.Map `ebpf:"counters"`
 	CrowdNames     *ebpf.Map `ebpf:"crowd_names"`
 	CrowdPlain     *ebpf.Map `ebpf:"crowd_plain"`
@@ -173,7 +179,9 @@ type steerMaps struct {
 
 func (m *steerMaps) Close() error {
 	return _SteerClose(
+		m.Addresses,
 		m.Askers,
+		m.Choices,
 		m.Counters,
 		m.CrowdNames,
 		m.CrowdPlain,

@@ -16,7 +16,9 @@ import (
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	steerLaterMapAddresses      = "addresses"
 	steerLaterMapAskers         = "askers"
+	steerLaterMapChoices        = "choices"
 	steerLaterMapCounters       = "counters"
 	steerLaterMapCrowdNames     = "crowd_names"
 	steerLaterMapCrowdPlain     = "crowd_plain"
@@ -99,7 +101,9 @@ type steerLaterProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type steerLaterMapSpecs struct {
+	Addresses      *ebpf.MapSpec `ebpf:"addresses"`
 	Askers         *ebpf.MapSpec `ebpf:"askers"`
+	Choices        *ebpf.MapSpec `ebpf:"choices"`
 	Counters       *ebpf.MapSpec `ebpf:"counters"`
 	CrowdNames     *ebpf.MapSpec `ebpf:"crowd_names"`
 	CrowdPlain     *ebpf.MapSpec `ebpf:"crowd_plain"`
@@ -148,7 +152,9 @@ func (o *steerLaterObjects) Close() error {
 //
 // It can be passed to loadSteerLaterObjects or ebpf.CollectionSpec.LoadAndAssign.
 type steerLaterMaps struct {
+	Addresses      *ebpf.Map `ebpf:"addresses"`
 	Askers         *ebpf.Map `ebpf:"askers"`
+	Choices        *ebpf.Map `ebpf:"choices"`
 	Counters       *ebpf.Map `ebpf:"counters"`
 	CrowdNames     *ebpf.Map `ebpf:"crowd_names"`
 	CrowdPlain     *ebpf.Map `ebpf:"crowd_plain"`
@@ -173,7 +179,9 @@ type steerLaterMaps struct {
 
 func (m *steerLaterMaps) Close() error {
 	return _SteerLaterClose(
+		m.Addresses,
 		m.Askers,
+		m.Choices,
 		m.Counters,
 		m.CrowdNames,
 		m.CrowdPlain,
