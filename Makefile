@@ -70,6 +70,10 @@ format: ## rewrite what gofmt and clang-format would complain about
 	gofmt -w $$(git ls-files --cached --others --exclude-standard -- '*.go')
 	$(if $(BPF_SOURCES),clang-format-19 -i $(BPF_SOURCES))
 
+.PHONY: fuzz
+fuzz: ## fuzz every parser for a minute each; FUZZSECONDS=10 for less
+	scripts/fuzz-long $(FUZZSECONDS)
+
 .PHONY: bench
 bench: ## measure against no program attached; prints the table (root)
 	@scripts/setup bench
