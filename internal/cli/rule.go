@@ -203,8 +203,8 @@ func (a *app) delRule(s *dataplane.System, p pattern.Pattern, flags resetFlags) 
 	if err != nil {
 		return err
 	}
-	old, there := set.Get(p)
-	set.Del(p)
+	old, there := set.Get(p, ruleset.Condition{})
+	set.Del(p, ruleset.Condition{})
 	change := ruleDeleted{Pattern: p.String(), Deleted: there && !flags.dry, DryRun: flags.dry}
 	var failed error
 	if there {

@@ -1,7 +1,6 @@
 package dataplane
 
 import (
-	"github.com/domain-route/domain-route/internal/pattern"
 	"github.com/domain-route/domain-route/internal/ruleset"
 )
 
@@ -37,7 +36,7 @@ func (s *System) Standings() ([]Standing, error) {
 			}
 			continue
 		}
-		if r, ok := judge.set.Match(l.Name); ok && r.Pattern.Kind != pattern.Default {
+		if r, ok := judge.set.MatchName(l.Name, ruleset.Who{}); ok {
 			all[i].Ruled, all[i].Target, all[i].Pattern = true, r.Target, r.Pattern.String()
 		}
 	}

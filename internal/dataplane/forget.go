@@ -10,7 +10,6 @@ import (
 
 	"github.com/cilium/ebpf"
 
-	"github.com/domain-route/domain-route/internal/pattern"
 	"github.com/domain-route/domain-route/internal/ruleset"
 )
 
@@ -52,8 +51,7 @@ func (s *System) forgetUnruled(set *ruleset.Set) error {
 		if l.Name == "" {
 			return l.rule == 0
 		}
-		r, ok := set.Match(l.Name)
-		return !ok || r.Pattern.Kind == pattern.Default
+		return !set.Mentions(l.Name)
 	})
 	return err
 }

@@ -8,7 +8,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/domain-route/domain-route/internal/pattern"
 	"github.com/domain-route/domain-route/internal/ruleset"
 )
 
@@ -25,7 +24,7 @@ func (s *System) hintAt(set *ruleset.Set) error {
 			return err
 		}
 		for hash, n := range names {
-			if r, ok := set.Match(n); ok && r.Pattern.Kind != pattern.Default {
+			if set.Mentions(n) {
 				ruled[hash] = true
 			}
 		}

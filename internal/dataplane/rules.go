@@ -91,6 +91,9 @@ func (s *System) SetRules(set *ruleset.Set) error {
 	if err != nil {
 		return err
 	}
+	if len(compiled.Prefixes)+len(compiled.Choices) > 0 {
+		return errors.New("rules for addresses and rules with conditions are not supported yet")
+	}
 	numbers, err := s.numberTargets(compiled.Targets)
 	if err != nil {
 		return err
@@ -121,7 +124,7 @@ func (s *System) SetRules(set *ruleset.Set) error {
 // stage fills the slot that is not in force. It returns when no program runs that missed `staged`.
 func (s *System) stage(slot uint32, c ruleset.Compiled, numbers []uint32, meta learnRuleset) error {
 	for i, e := range c.Entries {
-		c.Entries[i].Apex, c.Entries[i].Sub = numbers[e.Apex], numbers[e.Sub]
+		c.Entries[i].Apex, c.Entries[i].Sub = ruleset.Ref(numbers[e.Apex]), ruleset.Ref(numbers[e.Sub])
 	}
 	patterns, err := s.newPatterns(c.Entries)
 	if err != nil {
@@ -173,7 +176,7 @@ func (s *System) newPatterns(entries []ruleset.Entry) (*ebpf.Map, error) {
 	values := make([]suffixTargets, 0, batch)
 	for i, e := range entries {
 		keys = append(keys, e.Hash)
-		values = append(values, suffixTargets{Apex: e.Apex, Sub: e.Sub})
+		values = append(values, suffixTargets{Apex: uint32(e.Apex), Sub: uint32(e.Sub)})
 		if len(keys) == batch || i == len(entries)-1 {
 			if _, err := m.BatchUpdate(keys, values, nil); err != nil {
 				m.Close()

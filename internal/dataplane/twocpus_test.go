@@ -69,7 +69,7 @@ func newPair(t *testing.T) *pair {
 		check(t, err)
 		hash := p.key.Hash(p.names[k])
 		p.hashes[hash] = k
-		entries = append(entries, ruleset.Entry{Hash: hash, Apex: uint32(k + 1), Sub: uint32(k + 1)})
+		entries = append(entries, ruleset.Entry{Hash: hash, Apex: ruleset.Ref(k + 1), Sub: ruleset.Ref(k + 1)})
 	}
 	patterns, err := (&System{}).newPatterns(entries)
 	check(t, err)

@@ -157,9 +157,8 @@ func (j *Judge) Verdict(pid, uid uint32, to netip.Addr) (Verdict, error) {
 		v.Place = Resolve(o.target, j.find)
 		return v, nil
 	}
-	byDefault := pattern.Pattern{Kind: pattern.Default, Name: pattern.Root}
-	if t, ok := j.set.Get(byDefault); ok && !to.Unmap().IsPrivate() {
-		v.Place, v.Rule = Resolve(t, j.find), byDefault.String()
+	if r, ok := j.set.Default(ruleset.Who{}); ok && !to.Unmap().IsPrivate() {
+		v.Place, v.Rule = Resolve(r.Target, j.find), r.Pattern.String()
 	}
 	return v, nil
 }
@@ -237,8 +236,7 @@ func (j *Judge) add(l learnLearnt, o *opinion) error {
 	ruled := false
 	if name != "" {
 		o.names = append(o.names, name)
-		r, ok := j.set.Match(name)
-		if ok && r.Pattern.Kind != pattern.Default {
+		if r, ok := j.set.MatchName(name, ruleset.Who{}); ok {
 			target, rule, ruled = r.Target, r.Pattern.String(), true
 		}
 	} else if target, ruled, err = j.targetOf(l); err != nil {

@@ -45,5 +45,5 @@ func TestULabelErrors(t *testing.T) {
 	}
 	// No spelling of an address is a name.
 	_, err := Parse("１９２.0.2.１")
-	wantSyntax(t, "１９２.0.2.１", err, 0, "address")
+	wantSyntax(t, "１９２.0.2.１", err, 0, "write 192.0.2.1")
 }

@@ -137,8 +137,8 @@ func TestInvalidNames(t *testing.T) {
 		_, _ = n.String(), n.Labels()
 		_, _ = HashKey{}.Hash(n), HashKey{}.SuffixHashes(n)
 		_ = n.AppendSortKey(nil)
-		for kind := Suffix; kind <= Default; kind++ {
-			_ = Pattern{kind, n}.Matches("\x01a\x00")
+		for kind := Suffix; kind <= Prefix; kind++ {
+			_ = Pattern{Kind: kind, Name: n}.Matches("\x01a\x00")
 		}
 	}
 }

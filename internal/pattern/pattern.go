@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Kind tells which names a pattern matches, seen from its own.
+// Kind tells what a pattern matches, seen from its own name or prefix.
 type Kind uint8
 
 // The kinds of pattern, with the text that makes them.
@@ -14,22 +14,25 @@ const (
 	Subdomains             // *.example.com: every subdomain, not itself
 	Exact                  // =example.com: itself only
 	Default                // "." or "default": every name, known or not
+	Prefix                 // 203.0.113.0/24, 2001:db8::/32, 192.0.2.7: addresses
 )
 
 // Pattern is what a rule matches. Patterns are comparable; equal patterns match the
-// same names in the same way. The Name of a Default is Root, of the others never.
+// same in the same way. The Name of a Default is Root, of a Prefix "", of the others
+// neither.
 type Pattern struct {
-	Kind Kind
-	Name Name
+	Kind   Kind
+	Name   Name
+	Prefix netip.Prefix // of the kind Prefix only: masked, never IPv4 in IPv6
 }
 
 const defaultWord = "default"
 
-// Parse reads a pattern. Patterns for addresses and prefixes are refused as not
-// supported yet. Errors are *SyntaxError.
+// Parse reads a pattern. Errors are *SyntaxError; where it shows what was meant, the
+// reason names what to write.
 func Parse(s string) (Pattern, error) {
 	if s == "." || len(s) == len(defaultWord) && strings.EqualFold(s, defaultWord) {
-		return Pattern{Default, Root}, nil
+		return Pattern{Kind: Default, Name: Root}, nil
 	}
 	kind, start := Suffix, 0
 	switch {
@@ -38,40 +41,28 @@ func Parse(s string) (Pattern, error) {
 	case strings.HasPrefix(s, "*."):
 		kind, start = Subdomains, 2
 	}
-	if reason := addressReason(s[start:]); reason != "" {
-		return Pattern{}, &SyntaxError{s, start, reason}
+	if p, is, err := parseAddress(s, start); is {
+		return p, err
 	}
 	name, err := parseName(s, start)
 	switch {
 	case err != nil:
-		return Pattern{}, err
+		return Pattern{}, cure(err, start)
 	case name == Root:
 		return Pattern{}, &SyntaxError{s, start, "the root takes no '=' or '*.'; write \"default\""}
 	case allDigits(name):
 		// Seen after mapping, so that no spelling of an address passes for a name.
-		return Pattern{}, &SyntaxError{s, start, noAddress}
+		return Pattern{}, &SyntaxError{s, start, digitsReason(name)}
 	}
-	return Pattern{kind, name}, nil
+	return Pattern{Kind: kind, Name: name}, nil
 }
 
-const (
-	noAddress = "looks like an address; address patterns are not supported yet"
-	noPrefix  = "looks like an address prefix; prefix patterns are not supported yet"
-)
-
-// addressReason says why s is refused when it has the form of an address or prefix
-// that no name has. All-digit names are told later, by allDigits.
-func addressReason(s string) string {
-	if !strings.ContainsAny(s, ":/") || len(s) > maxText {
-		return ""
+// digitsReason says why an all-digit name is refused.
+func digitsReason(n Name) string {
+	if p, is, reason := readPrefix(n.String()); is && reason == "" {
+		return "looks like an address; write " + ofPrefix(p).String()
 	}
-	if _, err := netip.ParsePrefix(s); err == nil {
-		return noPrefix
-	}
-	if _, err := netip.ParseAddr(strings.Trim(s, "[]")); err == nil {
-		return noAddress
-	}
-	return ""
+	return "looks like an address, but is none"
 }
 
 // allDigits tells names such as 192.0.2.1, and 10.0 or 192.0.2.256, which can only
@@ -97,6 +88,8 @@ func (p Pattern) AppendTo(b []byte) []byte {
 	switch p.Kind {
 	case Default:
 		return append(b, defaultWord...)
+	case Prefix:
+		return appendPrefix(b, p.Prefix)
 	case Exact:
 		b = append(b, '=')
 	case Subdomains:
@@ -109,7 +102,7 @@ func (p Pattern) AppendTo(b []byte) []byte {
 	return p.Name.AppendTo(b)
 }
 
-// Matches tells whether n is among the names p stands for.
+// Matches tells whether n is among the names p stands for; none is for a Prefix.
 func (p Pattern) Matches(n Name) bool {
 	switch p.Kind {
 	case Exact:

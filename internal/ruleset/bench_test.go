@@ -92,6 +92,6 @@ func BenchmarkMatch(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		s.Match(n)
+		s.MatchName(n, Who{})
 	}
 }

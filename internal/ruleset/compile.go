@@ -3,65 +3,174 @@ package ruleset
 import (
 	"cmp"
 	"fmt"
+	"net/netip"
 	"slices"
 
 	"github.com/domain-route/domain-route/internal/pattern"
 )
 
-// Entry is what the kernel side knows of one name that rules mention. Apex and Sub
-// are target numbers, 0 none, which makes a lookup go on to shorter suffixes.
+// Ref is what a compiled pattern leads to: 0 nothing, below ChoiceBit the number of a target (Targets[ref-1]), else
+// ChoiceBit and an index into Choices.
+type Ref uint32
+
+// ChoiceBit tells a choice from a target.
+const ChoiceBit Ref = 1 << 31
+
+// Bounds of a compiled rule set.
+const (
+	MaxChoices         = 16   // in one chain, and so conditions of one pattern
+	MaxDistinctChoices = 4096 // in all
+)
+
+// Entry is what the kernel side knows of one name that rules mention. 0 makes a look-up go on to shorter suffixes.
 type Entry struct {
 	Hash uint64 // of the name, by HashKey.Hash
-	Apex uint32 // for the name itself: Exact wins over Suffix
-	Sub  uint32 // for names below it: Subdomains wins over Suffix
+	Apex Ref    // for the name itself: Exact wins over Suffix
+	Sub  Ref    // for names below it: Subdomains wins over Suffix
+}
+
+// PrefixEntry is what the kernel side knows of one prefix that rules mention. The longest that covers an address
+// decides alone.
+type PrefixEntry struct {
+	Prefix netip.Prefix
+	To     Ref // never 0
+}
+
+// Choice is one condition of a pattern. What applies where none holds is in it already, from less specific patterns of
+// the same stage, too: Otherwise 0 is the next stage (addresses after names, the default after addresses).
+type Choice struct {
+	Condition Condition // never the zero one
+	Then      Ref       // a target
+	Otherwise Ref
 }
 
 // Compiled is a rule set ready for the kernel.
 type Compiled struct {
-	Entries []Entry  // by ascending hash, all distinct, none 0
-	Targets []Target // Targets[i] has number i+1; distinct, each in use, by String
-	Default uint32   // target number of the Default rule, 0 none
+	Entries  []Entry       // by ascending hash, all distinct, none 0
+	Prefixes []PrefixEntry // by address and length, IPv4 first
+	Targets  []Target      // Targets[i] has number i+1; distinct, each in use, by String
+	Choices  []Choice      // distinct; Otherwise is never a later one's
+	Default  Ref           // of the Default rules
 }
 
-// Compile hashes the names of s with key. It fails when two names have one hash,
-// which a new key cures, and when a rule other than Default is for the root.
+// Compile hashes the names of s with key. It fails when two names have one hash, which a new key cures, when a rule
+// other than Default is for the root, and when the bounds MaxChoices and MaxDistinctChoices are exceeded.
+//
+// Names and prefixes that change nothing, because a less specific pattern leads to the same, are left out.
 func (s *Set) Compile(key pattern.HashKey) (Compiled, error) {
-	entries := make([]Entry, 0, len(s.entries))
-	used := make([]bool, len(s.targets)+1)
-	for _, from := range s.entries {
-		e, at := Entry{Hash: key.Hash(from.name)}, from.at
-		if e.Hash == 0 {
-			return Compiled{}, fmt.Errorf("compile rules: %q has rules other than default", from.name.String())
-		}
-		apex, sub := at[pattern.Exact], at[pattern.Subdomains]
-		if apex == 0 {
-			apex = at[pattern.Suffix]
-		}
-		if sub == 0 {
-			sub = at[pattern.Suffix]
-		}
-		used[apex], used[sub] = true, true
-		e.Apex, e.Sub = uint32(apex), uint32(sub)
-		entries = append(entries, e)
+	c := newCompiler(s)
+	if err := c.names(key); err != nil {
+		return Compiled{}, err
 	}
-	used[s.def] = true
-	slices.SortFunc(entries, func(a, b Entry) int { return cmp.Compare(a.Hash, b.Hash) })
-	for i := 1; i < len(entries); i++ {
-		if entries[i].Hash == entries[i-1].Hash {
-			return Compiled{}, s.collision(key, entries[i].Hash)
+	if err := c.prefixes(); err != nil {
+		return Compiled{}, err
+	}
+	def, err := c.chain(0, s.def)
+	if err != nil {
+		return Compiled{}, fmt.Errorf("compile rules: default: %w", err)
+	}
+	c.out.Default = def
+	slices.SortFunc(c.out.Entries, func(a, b Entry) int { return cmp.Compare(a.Hash, b.Hash) })
+	for i := 1; i < len(c.out.Entries); i++ {
+		if c.out.Entries[i].Hash == c.out.Entries[i-1].Hash {
+			return Compiled{}, s.collision(key, c.out.Entries[i].Hash)
 		}
 	}
-	numbers, targets := s.number(used)
-	for i := range entries {
-		entries[i].Apex = numbers[entries[i].Apex]
-		entries[i].Sub = numbers[entries[i].Sub]
+	c.number()
+	return c.out, nil
+}
+
+// compiler holds what is compiled so far. Its references to targets are targetIDs until number.
+type compiler struct {
+	set     *Set
+	out     Compiled
+	choices map[Choice]Ref
+	chains  map[chainOf]Ref // made before
+}
+
+// chainOf is what a chain is made of: the slots of one name, and what the less specific patterns lead to.
+type chainOf struct {
+	first, second slot
+	inherited     Ref
+}
+
+func newCompiler(s *Set) *compiler {
+	return &compiler{
+		set: s, out: Compiled{Entries: make([]Entry, 0, len(s.entries))},
+		choices: map[Choice]Ref{}, chains: map[chainOf]Ref{},
 	}
-	return Compiled{entries, targets, numbers[s.def]}, nil
+}
+
+// names compiles the entries in the order in which parents come before their children.
+func (c *compiler) names(key pattern.HashKey) error {
+	type level struct {
+		zone pattern.Pattern
+		sub  Ref // what names below it lead to
+	}
+	above := []level{{pattern.Pattern{Name: pattern.Root}, 0}}
+	for _, from := range c.set.sorted() {
+		hash := key.Hash(from.name)
+		if hash == 0 {
+			return fmt.Errorf("compile rules: %q has rules other than default", from.name.String())
+		}
+		for !above[len(above)-1].zone.Matches(from.name) {
+			above = above[:len(above)-1]
+		}
+		inherited := above[len(above)-1].sub
+		e, err := c.entry(from.at, inherited)
+		if err != nil {
+			return fmt.Errorf("compile rules: %s: %w", from.name, err)
+		}
+		e.Hash = hash
+		if cmp.Or(e.Apex, inherited) == inherited && cmp.Or(e.Sub, inherited) == inherited {
+			continue
+		}
+		c.out.Entries = append(c.out.Entries, e)
+		above = append(above, level{pattern.Pattern{Name: from.name}, cmp.Or(e.Sub, inherited)})
+	}
+	return nil
+}
+
+// entry compiles the slots of one name. Those without a rule stay 0.
+func (c *compiler) entry(at slots, inherited Ref) (e Entry, err error) {
+	if at[pattern.Exact]|at[pattern.Suffix] != 0 {
+		if e.Apex, err = c.chain(inherited, at[pattern.Exact], at[pattern.Suffix]); err != nil {
+			return e, err
+		}
+	}
+	if at[pattern.Subdomains]|at[pattern.Suffix] != 0 {
+		e.Sub, err = c.chain(inherited, at[pattern.Subdomains], at[pattern.Suffix])
+	}
+	return e, err
+}
+
+// prefixes compiles the prefixes in the order in which those that cover others come before them.
+func (c *compiler) prefixes() error {
+	var above []PrefixEntry
+	for _, p := range c.set.sortedPrefixes() {
+		for len(above) > 0 && !above[len(above)-1].Prefix.Contains(p.Addr()) {
+			above = above[:len(above)-1]
+		}
+		var inherited Ref
+		if len(above) > 0 {
+			inherited = above[len(above)-1].To
+		}
+		to, err := c.chain(inherited, c.set.prefixes[p])
+		if err != nil {
+			return fmt.Errorf("compile rules: %s: %w", p, err)
+		}
+		if to != inherited {
+			above = append(above, PrefixEntry{p, to})
+			c.out.Prefixes = append(c.out.Prefixes, PrefixEntry{p, to})
+		}
+	}
+	return nil
 }
 
 // number gives the used targets numbers from 1 by their text, so that one set of
 // rules always compiles to the same numbers.
-func (s *Set) number(used []bool) (numbers []uint32, targets []Target) {
+func (c *compiler) number() {
+	used := c.used()
 	type text struct {
 		id   int
 		text string
@@ -69,18 +178,48 @@ func (s *Set) number(used []bool) (numbers []uint32, targets []Target) {
 	var order []text
 	for id := 1; id < len(used); id++ {
 		if used[id] {
-			order = append(order, text{id, s.targets[id-1].String()})
+			order = append(order, text{id, c.set.targets[id-1].String()})
 		}
 	}
 	slices.SortFunc(order, func(a, b text) int {
 		return cmp.Or(cmp.Compare(a.text, b.text), cmp.Compare(a.id, b.id))
 	})
-	numbers = make([]uint32, len(used))
+	numbers := make([]Ref, len(used))
 	for i, o := range order {
-		numbers[o.id] = uint32(i + 1)
-		targets = append(targets, s.targets[o.id-1])
+		numbers[o.id] = Ref(i + 1)
+		c.out.Targets = append(c.out.Targets, c.set.targets[o.id-1])
 	}
-	return numbers, targets
+	c.eachRef(func(r *Ref) {
+		if *r&ChoiceBit == 0 {
+			*r = numbers[*r]
+		}
+	})
+}
+
+// used tells which targets the compiled rules lead to.
+func (c *compiler) used() []bool {
+	used := make([]bool, len(c.set.targets)+1)
+	c.eachRef(func(r *Ref) {
+		if *r&ChoiceBit == 0 {
+			used[*r] = true
+		}
+	})
+	return used
+}
+
+func (c *compiler) eachRef(do func(*Ref)) {
+	for i := range c.out.Entries {
+		do(&c.out.Entries[i].Apex)
+		do(&c.out.Entries[i].Sub)
+	}
+	for i := range c.out.Prefixes {
+		do(&c.out.Prefixes[i].To)
+	}
+	for i := range c.out.Choices {
+		do(&c.out.Choices[i].Then)
+		do(&c.out.Choices[i].Otherwise)
+	}
+	do(&c.out.Default)
 }
 
 // collision names the names that share a hash.
@@ -93,27 +232,4 @@ func (s *Set) collision(key pattern.HashKey, hash uint64) error {
 	}
 	slices.Sort(names)
 	return fmt.Errorf("compile rules: %q have the same hash %#x; use another key", names, hash)
-}
-
-// Match is what the kernel side does with the SuffixHashes of a name: it tries them
-// from the longest suffix down and returns the number of the deciding target, with
-// the hash of the suffix that decided. Default is rule 0; target is 0 when no rule
-// matches.
-func (c Compiled) Match(hashes []uint64) (target uint32, rule uint64) {
-	for i := len(hashes) - 1; i > 0; i-- {
-		at, ok := slices.BinarySearchFunc(c.Entries, hashes[i], func(e Entry, h uint64) int {
-			return cmp.Compare(e.Hash, h)
-		})
-		if !ok {
-			continue
-		}
-		target = c.Entries[at].Sub
-		if i == len(hashes)-1 {
-			target = c.Entries[at].Apex
-		}
-		if target != 0 {
-			return target, hashes[i]
-		}
-	}
-	return c.Default, 0
 }

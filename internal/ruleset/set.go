@@ -2,44 +2,46 @@ package ruleset
 
 import (
 	"maps"
+	"net/netip"
 	"slices"
 
 	"github.com/domain-route/domain-route/internal/pattern"
 )
 
-// Rule sends the names of a pattern to a target.
+// Rule sends what its pattern is for to a target, if its condition holds.
 type Rule struct {
-	Pattern pattern.Pattern
-	Target  Target
+	Pattern   pattern.Pattern
+	Condition Condition
+	Target    Target
 }
 
-// targetID is a target's place in Set.targets plus one; 0 is none.
-type targetID uint32
-
-// slots are the targets of one name, by pattern kind: Suffix, Subdomains, Exact.
-type slots [3]targetID
+// slots are those of one name, by pattern kind: Suffix, Subdomains, Exact.
+type slots [3]slot
 
 type entry struct {
 	name pattern.Name
 	at   slots
 }
 
-// Set is a set of rules with at most one for each pattern. The zero value is empty.
-// It is not safe for use by several goroutines when one of them writes.
+// Set is a set of rules with at most one for each pattern and condition. The zero value is empty.
+// It is not safe for use by several goroutines, not even for reading.
 //
-// A million rules have few targets, so that rules hold small numbers instead, and
+// A million rules have few targets and conditions, so that rules hold small numbers instead, and
 // the patterns of one name share one entry. Entries lie in a slice for the sake of
 // walks over all of them, which are bound by memory.
 type Set struct {
-	entries []entry
-	index   map[pattern.Name]uint32 // into entries
-	def     targetID
-	rules   int
-	targets []Target // never shrinks; what no rule uses any more does not show
-	ids     map[Target]targetID
+	entries  []entry
+	index    map[pattern.Name]uint32 // into entries
+	prefixes map[netip.Prefix]slot
+	def      slot
+	rules    int
+	targets  []Target // never shrinks; what no rule uses any more does not show
+	ids      map[Target]targetID
+	nodes    []node // likewise
+	nodeIDs  map[node]slot
 }
 
-// New returns a set of the given rules; of two with one pattern the later stays.
+// New returns a set of the given rules; of two with one pattern and condition the later stays.
 func New(rules ...Rule) *Set {
 	s := &Set{}
 	s.grow(len(rules))
@@ -55,19 +57,26 @@ func (s *Set) grow(n int) {
 	s.index = make(map[pattern.Name]uint32, n)
 }
 
-// Add puts r in the set, in place of the rule with the same pattern if there is one.
+// Add puts r in the set, in place of the rule with the same pattern and condition if there is one. A set with more than
+// MaxChoices conditions for one pattern does not compile.
 func (s *Set) Add(r Rule) (old Target, replaced bool) {
-	id := s.put(r.Pattern, s.intern(r.Target))
+	id := s.put(r.Pattern, r.Condition, s.intern(r.Target))
 	return s.target(id), id != 0
 }
 
-// put sets the target of p and returns the one before.
-func (s *Set) put(p pattern.Pattern, id targetID) (old targetID) {
-	if p.Kind == pattern.Default {
-		old, s.def = s.def, id
-	} else {
+// put sets the target of p where c holds and returns the one before.
+func (s *Set) put(p pattern.Pattern, c Condition, id targetID) (old targetID) {
+	switch p.Kind {
+	case pattern.Default:
+		s.def, old = s.with(s.def, c, id)
+	case pattern.Prefix:
+		if s.prefixes == nil {
+			s.prefixes = make(map[netip.Prefix]slot)
+		}
+		s.prefixes[p.Prefix], old = s.with(s.prefixes[p.Prefix], c, id)
+	default:
 		at := &s.entry(p.Name).at[p.Kind]
-		old, *at = *at, id
+		*at, old = s.with(*at, c, id)
 	}
 	if old == 0 {
 		s.rules++
@@ -121,28 +130,38 @@ func (s *Set) target(id targetID) Target {
 	return s.targets[id-1]
 }
 
-// id returns the number of the target of p, 0 when there is no such rule.
-func (s *Set) id(p pattern.Pattern) targetID {
-	if p.Kind == pattern.Default {
+// slot returns what s does with p.
+func (s *Set) slot(p pattern.Pattern) slot {
+	switch p.Kind {
+	case pattern.Default:
 		return s.def
+	case pattern.Prefix:
+		return s.prefixes[p.Prefix]
 	}
 	return s.slots(p.Name)[p.Kind]
 }
 
-// Del removes the rule of p and tells whether there was one.
-func (s *Set) Del(p pattern.Pattern) bool {
-	if s.id(p) == 0 {
+// Del removes the rule of exactly p and c and tells whether there was one.
+func (s *Set) Del(p pattern.Pattern, c Condition) bool {
+	sl, old := s.with(s.slot(p), c, 0)
+	if old == 0 {
 		return false
 	}
 	s.rules--
-	if p.Kind == pattern.Default {
-		s.def = 0
-		return true
-	}
-	i := s.index[p.Name]
-	s.entries[i].at[p.Kind] = 0
-	if s.entries[i].at == (slots{}) {
-		s.drop(i)
+	switch p.Kind {
+	case pattern.Default:
+		s.def = sl
+	case pattern.Prefix:
+		s.prefixes[p.Prefix] = sl
+		if sl == 0 {
+			delete(s.prefixes, p.Prefix)
+		}
+	default:
+		i := s.index[p.Name]
+		s.entries[i].at[p.Kind] = sl
+		if s.entries[i].at == (slots{}) {
+			s.drop(i)
+		}
 	}
 	return true
 }
@@ -159,9 +178,9 @@ func (s *Set) drop(i uint32) {
 	s.entries = s.entries[:last]
 }
 
-// Get returns the target of the rule of exactly p.
-func (s *Set) Get(p pattern.Pattern) (Target, bool) {
-	id := s.id(p)
+// Get returns the target of the rule of exactly p and c.
+func (s *Set) Get(p pattern.Pattern, c Condition) (Target, bool) {
+	id := s.of(s.slot(p), c)
 	return s.target(id), id != 0
 }
 
@@ -177,36 +196,10 @@ func (s *Set) Clone() *Set {
 	c := *s
 	c.entries = slices.Clone(s.entries)
 	c.index = maps.Clone(s.index)
+	c.prefixes = maps.Clone(s.prefixes)
+	c.nodes = slices.Clone(s.nodes)
+	c.nodeIDs = maps.Clone(s.nodeIDs)
 	c.ids = maps.Clone(s.ids)
 	c.targets = slices.Clone(s.targets)
 	return &c
-}
-
-// Match returns the rule that decides for n: Exact first, then the longest suffix,
-// where for strict subdomains "*.x" comes before "x", then Default. ok is false
-// when no rule matches.
-func (s *Set) Match(n pattern.Name) (r Rule, ok bool) {
-	if r, ok := s.first(n, pattern.Exact, pattern.Suffix); ok {
-		return r, true
-	}
-	for p, ok := n.Parent(); ok; p, ok = p.Parent() {
-		if r, ok := s.first(p, pattern.Subdomains, pattern.Suffix); ok {
-			return r, true
-		}
-	}
-	if s.def == 0 {
-		return Rule{}, false
-	}
-	return Rule{pattern.Pattern{Kind: pattern.Default, Name: pattern.Root}, s.target(s.def)}, true
-}
-
-// first returns the rule of n for the first of the two kinds that has one.
-func (s *Set) first(n pattern.Name, kinds ...pattern.Kind) (Rule, bool) {
-	at := s.slots(n)
-	for _, k := range kinds {
-		if at[k] != 0 {
-			return Rule{pattern.Pattern{Kind: k, Name: n}, s.target(at[k])}, true
-		}
-	}
-	return Rule{}, false
 }

@@ -3,6 +3,7 @@ package ruleset
 import (
 	"maps"
 	"math/rand/v2"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -30,6 +31,11 @@ func mustName(t testing.TB, s string) pattern.Name {
 	return n
 }
 
+func rule(t testing.TB, p string, to Target) Rule {
+	t.Helper()
+	return Rule{Pattern: mustPattern(t, p), Target: to}
+}
+
 // read makes a set of lines.
 func read(t testing.TB, lines ...string) *Set {
 	t.Helper()
@@ -51,10 +57,10 @@ func text(t testing.TB, s *Set) string {
 
 func TestZeroSet(t *testing.T) {
 	var s Set
-	if _, ok := s.Match(mustName(t, "a.b")); ok || s.Len() != 0 || len(s.Rules()) != 0 || text(t, &s) != "" {
+	if _, ok := s.MatchName(mustName(t, "a.b"), Who{}); ok || s.Len() != 0 || len(s.Rules()) != 0 || text(t, &s) != "" {
 		t.Error("the zero set is not empty")
 	}
-	if s.Del(mustPattern(t, "a")) || s.Del(mustPattern(t, "default")) {
+	if s.Del(mustPattern(t, "a"), Condition{}) || s.Del(mustPattern(t, "default"), Condition{}) {
 		t.Error("deleted from the zero set")
 	}
 	if c, err := s.Compile(pattern.HashKey{}); err != nil || len(c.Entries)+len(c.Targets)+int(c.Default) != 0 {
@@ -63,7 +69,7 @@ func TestZeroSet(t *testing.T) {
 	if got := s.Clone().Diff(&Set{}); len(got) != 0 {
 		t.Errorf("diff %v", got)
 	}
-	if _, replaced := s.Add(Rule{mustPattern(t, "a"), chain(EndBlock, "x")}); replaced || s.Len() != 1 {
+	if _, replaced := s.Add(rule(t, "a", chain(EndBlock, "x"))); replaced || s.Len() != 1 {
 		t.Error("cannot add to the zero set")
 	}
 }
@@ -73,13 +79,13 @@ func TestAddDelGet(t *testing.T) {
 	wg0, wg1 := chain(EndBlock, "wg0"), chain(EndBlock, "wg1")
 	for _, text := range []string{"a.b", "*.a.b", "=a.b", "default"} {
 		p := mustPattern(t, text)
-		if old, replaced := s.Add(Rule{p, wg0}); replaced || old != (Target{}) {
+		if old, replaced := s.Add(Rule{Pattern: p, Target: wg0}); replaced || old != (Target{}) {
 			t.Errorf("%s: first add replaced %v", text, old)
 		}
-		if old, replaced := s.Add(Rule{p, wg1}); !replaced || old != wg0 {
+		if old, replaced := s.Add(Rule{Pattern: p, Target: wg1}); !replaced || old != wg0 {
 			t.Errorf("%s: second add replaced %v %v", text, old, replaced)
 		}
-		if got, ok := s.Get(p); !ok || got != wg1 {
+		if got, ok := s.Get(p, Condition{}); !ok || got != wg1 {
 			t.Errorf("%s: get %v %v", text, got, ok)
 		}
 	}
@@ -88,10 +94,10 @@ func TestAddDelGet(t *testing.T) {
 	}
 	for i, text := range []string{"=a.b", "a.b", "default", "*.a.b"} {
 		p := mustPattern(t, text)
-		if !s.Del(p) || s.Del(p) || s.Len() != 3-i {
+		if !s.Del(p, Condition{}) || s.Del(p, Condition{}) || s.Len() != 3-i {
 			t.Errorf("%s: deletes wrongly, %d rules left", text, s.Len())
 		}
-		if _, ok := s.Get(p); ok {
+		if _, ok := s.Get(p, Condition{}); ok {
 			t.Errorf("%s: still there", text)
 		}
 	}
@@ -114,19 +120,12 @@ func TestMatch(t *testing.T) {
 		{"com", ""},
 		{".", ""},
 	}
-	for _, withDefault := range []bool{false, true} {
-		if withDefault {
-			s.Add(Rule{mustPattern(t, "default"), chain(EndBlock, "dflt")})
-		}
-		for _, tt := range tests {
-			want := tt.want
-			if want == "" && withDefault {
-				want = "dflt"
-			}
-			r, ok := s.Match(mustName(t, tt.name))
-			if ok != (want != "") || ok && r.Target.String() != want || ok && !r.Pattern.Matches(mustName(t, tt.name)) {
-				t.Errorf("%s: %v %v, want %q", tt.name, r, ok, want)
-			}
+	s.Add(rule(t, "default", chain(EndBlock, "dflt")))
+	for _, tt := range tests {
+		n := mustName(t, tt.name)
+		r, ok := s.MatchName(n, Who{})
+		if ok != (tt.want != "") || ok && r.Target.String() != tt.want || ok && !r.Pattern.Matches(n) {
+			t.Errorf("%s: %v %v, want %q", tt.name, r, ok, tt.want)
 		}
 	}
 }
@@ -135,7 +134,7 @@ func TestRulesOrder(t *testing.T) {
 	want := []string{"=com", "com", "*.com", "a.com", "x.a.com", "a-a.com", "=b.com", "*.b.com", "net", "default"}
 	var rules []Rule
 	for _, text := range want {
-		rules = append(rules, Rule{mustPattern(t, text), Target{Kind: Block}})
+		rules = append(rules, rule(t, text, Target{Kind: Block}))
 	}
 	r := rand.New(rand.NewPCG(1, 1))
 	for range 50 {
@@ -154,9 +153,9 @@ func TestClone(t *testing.T) {
 	s := read(t, "a.b wg0", "default direct")
 	before := text(t, s)
 	c := s.Clone()
-	c.Add(Rule{mustPattern(t, "a.b"), chain(EndBlock, "wg1")})
-	c.Add(Rule{mustPattern(t, "c.d"), chain(EndBlock, "wg2")})
-	c.Del(mustPattern(t, "default"))
+	c.Add(rule(t, "a.b", chain(EndBlock, "wg1")))
+	c.Add(rule(t, "c.d", chain(EndBlock, "wg2")))
+	c.Del(mustPattern(t, "default"), Condition{})
 	if got := text(t, s); got != before {
 		t.Errorf("the clone's changes show:\n%s", got)
 	}
@@ -195,34 +194,96 @@ func randomText(r *rand.Rand) string {
 	return strings.Join(labels, ".")
 }
 
+// randomPrefix is one of few, so that they cover each other and the random addresses.
+func randomPrefix(r *rand.Rand) netip.Prefix {
+	a := randomAddr(r)
+	p, err := a.Prefix(r.IntN(a.BitLen() + 1))
+	if err != nil {
+		panic(err)
+	}
+	return p
+}
+
+func randomAddr(r *rand.Rand) netip.Addr {
+	if r.IntN(2) == 0 {
+		return netip.AddrFrom4([4]byte{192, 0, byte(r.IntN(2)), byte(r.IntN(4))})
+	}
+	return netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, 7: byte(r.IntN(2)), 15: byte(r.IntN(4))})
+}
+
+func randomCondition(r *rand.Rand) Condition {
+	var c Condition
+	if r.IntN(2) == 0 {
+		return c
+	}
+	if c.User = r.IntN(2) == 0; c.User {
+		c.UID = uint32(r.IntN(3))
+	}
+	if r.IntN(2) == 0 {
+		c.Cgroup = randomCgroup(r)
+	}
+	return c
+}
+
+func randomCgroup(r *rand.Rand) string {
+	path := ""
+	for range 1 + r.IntN(3) {
+		path += "/" + []string{"a", "b", "ab"}[r.IntN(3)]
+	}
+	return path
+}
+
+func randomWho(r *rand.Rand) Who {
+	w := Who{UID: uint32(r.IntN(4))}
+	switch r.IntN(8) {
+	case 0:
+	case 1:
+		w.Cgroup = "/"
+	default:
+		w.Cgroup = randomCgroup(r)
+	}
+	return w
+}
+
 func randomRule(t testing.TB, r *rand.Rand) Rule {
 	targets := []Target{{Kind: Direct}, {Kind: Block}, chain(EndBlock, "w"), chain(EndDirect, "w"), chain(EndBlock, "w", "x")}
 	text := []string{"", "*.", "="}[r.IntN(3)] + randomText(r)
-	if r.IntN(20) == 0 {
-		text = "default"
+	p := mustPattern(t, text)
+	switch r.IntN(20) {
+	case 0, 1:
+		p = mustPattern(t, "default")
+	case 2, 3, 4, 5, 6:
+		p = pattern.Pattern{Kind: pattern.Prefix, Prefix: randomPrefix(r)}
 	}
-	return Rule{mustPattern(t, text), targets[r.IntN(len(targets))]}
+	return Rule{p, randomCondition(r), targets[r.IntN(len(targets))]}
 }
+
+type ruleKey struct {
+	p pattern.Pattern
+	c Condition
+}
+
+func keyOf(r Rule) ruleKey { return ruleKey{r.Pattern, r.Condition} }
 
 // A set does what a plain map of rules does, through any sequence of changes.
 func TestSetProperty(t *testing.T) {
 	r := rand.New(rand.NewPCG(9, 10))
 	var s Set
-	model := map[pattern.Pattern]Target{}
+	model := map[ruleKey]Target{}
 	before := s.Clone()
 	for step := range 20_000 {
 		rule := randomRule(t, r)
-		want, had := model[rule.Pattern]
+		want, had := model[keyOf(rule)]
 		if r.IntN(2) == 0 {
 			if old, replaced := s.Add(rule); old != want || replaced != had {
 				t.Fatalf("step %d: add %v: replaced %v %v, want %v %v", step, rule, old, replaced, want, had)
 			}
-			model[rule.Pattern] = rule.Target
+			model[keyOf(rule)] = rule.Target
 		} else {
-			if s.Del(rule.Pattern) != had {
+			if s.Del(rule.Pattern, rule.Condition) != had {
 				t.Fatalf("step %d: del %v, had it: %v", step, rule.Pattern, had)
 			}
-			delete(model, rule.Pattern)
+			delete(model, keyOf(rule))
 		}
 		if s.Len() != len(model) {
 			t.Fatalf("step %d: %d rules, want %d", step, s.Len(), len(model))
@@ -230,9 +291,9 @@ func TestSetProperty(t *testing.T) {
 		if step%100 != 0 {
 			continue
 		}
-		got := map[pattern.Pattern]Target{}
+		got := map[ruleKey]Target{}
 		for _, rule := range s.Rules() {
-			got[rule.Pattern] = rule.Target
+			got[keyOf(rule)] = rule.Target
 		}
 		if !maps.Equal(got, model) {
 			t.Fatalf("step %d: rules differ:\n%s", step, cmp.Diff(model, got))
@@ -257,9 +318,9 @@ func checkDiff(t *testing.T, a, b *Set) {
 	c := a.Clone()
 	for _, change := range a.Diff(b) {
 		if change.Kind == Removed {
-			c.Del(change.Pattern)
+			c.Del(change.Pattern, change.Condition)
 		} else {
-			c.Add(Rule{change.Pattern, change.To})
+			c.Add(Rule{change.Pattern, change.Condition, change.To})
 		}
 	}
 	if !slices.Equal(c.Rules(), b.Rules()) {

@@ -36,7 +36,7 @@ func TestUnmarshalErrors(t *testing.T) {
 		{"a.b wg0 wg1", 1, nil, `unexpected "wg1"`},
 		{"a.b wg0\nb wg1\nA.b. wg1", 3, nil, "a.b goes to wg1 here, to wg0 further up"},
 		{"default wg0\n. wg1", 2, nil, "default goes to"},
-		{"10.0.0.0/8 wg0", 1, &se, "not supported yet"},
+		{"10.0.0.1/8 wg0", 1, &se, "write 10.0.0.0/8"},
 	}
 	for _, tt := range tests {
 		s := read(t, "old wg0")
@@ -78,6 +78,7 @@ func FuzzUnmarshalText(f *testing.F) {
 	for _, s := range []string{
 		"", "\n\n", "#", "a.b wg0\n", "a.b wg0,direct # x\r\n*.a.b block\n=a.b direct\ndefault wg0",
 		"a.b mark:0", "a.b 3", "a\\000.b w#,x", "default. wg0", "a.b wg0\na.b wg1", "a.b à", "192.0.2.0/24 wg0",
+		"192.0.2.0/24 wg0 user=1\n192.0.2.1 wg1 cgroup=/a/b user=0\na block cgroup=/a\na direct", "default wg0 cgroup=/x",
 	} {
 		f.Add([]byte(s))
 	}
@@ -104,11 +105,7 @@ func FuzzUnmarshalText(f *testing.F) {
 			t.Fatal(err)
 		}
 		for _, r := range s.Rules() {
-			got, ok := s.Match(r.Pattern.Name)
-			n, _ := c.Match(key.SuffixHashes(r.Pattern.Name))
-			if ok != (n != 0) || ok && c.Targets[n-1] != got.Target {
-				t.Fatalf("%s: set %v %v, compiled %d", r.Pattern, got, ok, n)
-			}
+			checkDecision(t, &s, c, key, asked{name: r.Pattern.Name, addr: r.Pattern.Prefix.Addr()})
 		}
 	})
 }
