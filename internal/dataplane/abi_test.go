@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"testing"
 	"time"
+
+	"github.com/domain-route/domain-route/internal/ruleset"
 )
 
 // TestConstants compares what is written down twice, here and in bpf/.
@@ -20,6 +22,11 @@ func TestConstants(t *testing.T) {
 		{"abi.h", `OBSERVE_TC = (\d+)`, observeTC},
 		{"abi.h", `OBSERVE_LIBC = (\d+)`, observeLibc},
 		{"abi.h", `OBSERVE_TC_ALL = (\d+)`, observeTCAll},
+		{"abi.h", `MAX_CHOICES = (\d+),`, maxChoices},
+		{"abi.h", `MAX_CHOICES = (\d+),`, ruleset.MaxChoices},
+		{"abi.h", `MAX_DEPTH = (\d+),`, maxDepth},
+		{"abi.h", `IF_USER = (\d+)`, ifUser},
+		{"abi.h", `IF_CGROUP = (\d+)`, ifCgroup},
 		{"judge.h", `ANCESTORS (\d+)`, ancestors},
 		{"evidence.h", `GRACE \((\d+) \* SECOND\)`, uint64(grace / time.Second)},
 	} {

@@ -78,6 +78,65 @@ func resolveCgroup(dir string) (string, error) {
 	return abs, nil
 }
 
+// cgroupIDs are those of the cgroup to attach to, and of the root that is mounted, where the paths of conditions begin.
+func cgroupIDs(dir string) (attached, top uint64, err error) {
+	root, err := findCgroup()
+	if err != nil {
+		return 0, 0, err
+	}
+	if attached, err = cgroupID(dir); err != nil {
+		return 0, 0, err
+	}
+	top, err = cgroupID(root)
+	return attached, top, err
+}
+
+// findTop tells where a cgroup is in /proc/PID/cgroup as we see it, given that it is mounted as a whole; empty: it is not.
+func findTop(id uint64) (string, error) {
+	info, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return "", fmt.Errorf("read the mounts: %w", err)
+	}
+	for line := range strings.Lines(string(info)) {
+		root, dir, ok := cgroup2Mount(line)
+		if !ok || !isCgroup2(dir) {
+			continue
+		}
+		if at, err := cgroupID(dir); err == nil && at == id {
+			return root, nil
+		}
+	}
+	return "", nil
+}
+
+// cgroupBelow makes the path of a cgroup, as /proc/PID/cgroup has it, into one that begins at `top`; empty: it is not below.
+func cgroupBelow(top, path string) string {
+	rest, below := strings.CutPrefix(path, strings.TrimSuffix(top, "/"))
+	switch {
+	case !below || top == "" || strings.HasPrefix(rest, "/.."):
+		return ""
+	case rest == "":
+		return "/"
+	case rest[0] != '/':
+		return ""
+	}
+	return rest
+}
+
+// cgroupOf is the path of a process's cgroup below `top`; empty: it has none there, or is gone.
+func cgroupOf(pid uint32, top string) string {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
+	if err != nil {
+		return ""
+	}
+	for line := range strings.Lines(string(text)) {
+		if path, ok := strings.CutPrefix(strings.TrimSuffix(line, "\n"), "0::"); ok {
+			return cgroupBelow(top, path)
+		}
+	}
+	return ""
+}
+
 // cgroupID is what programs know a cgroup by: the inode number of its directory.
 func cgroupID(dir string) (uint64, error) {
 	var st unix.Stat_t

@@ -7,11 +7,17 @@ import (
 // Standing is a learnt name and its part in what its level says of the address.
 type Standing struct {
 	Learnt
-	Ruled    bool           // it has a rule other than the default, which is no name's
-	Target   ruleset.Target // the rule's
-	Pattern  string         // the rule's; empty where the name's text was evicted: the kernel knows the target still
-	Decides  bool           // what connect does for those whom the level counts for, unless a level before it has a live name
-	Conflict bool           // the live names there have different targets, or some have none
+	Ruled   bool           // it has a rule other than the default, which is no name's
+	Target  ruleset.Target // the rule's
+	Pattern string         // the rule's; empty where the name's text was evicted: the kernel knows the target still
+
+	// The rule is that for whom the name counts: for a process as it is now; for a user as if he was in no cgroup; for the
+	// host as if it was nobody. Others may get another rule's target.
+	Condition   string // the rule's; empty: none
+	Conditional bool   // it has one, or none holds, but there are rules for the name
+
+	Decides  bool // what connect does for those whom the level counts for, unless a level before it has a live name
+	Conflict bool // the live names there have different targets, or some have none
 }
 
 // Standings reads the learnt names, in the order of Learnt, and judges them as bpf/evidence.h does: of the live names
@@ -30,14 +36,17 @@ func (s *System) Standings() ([]Standing, error) {
 	for i, l := range learnt {
 		all[i].Learnt = l
 		if l.Name == "" {
-			all[i].Target, all[i].Ruled, err = judge.targetOf(learnLearnt{Name: l.hash, Match: l.match, Rule: l.rule})
+			all[i].Target, all[i].Ruled, err = judge.targetOf(learnLearnt{Name: l.hash, Match: l.match, Rule: l.rule}, judge.whose(l))
 			if err != nil {
 				return nil, err
 			}
 			continue
 		}
-		if r, ok := judge.set.MatchName(l.Name, ruleset.Who{}); ok {
+		if r, ok := judge.set.MatchName(l.Name, judge.whose(l)); ok {
 			all[i].Ruled, all[i].Target, all[i].Pattern = true, r.Target, r.Pattern.String()
+			all[i].Condition, all[i].Conditional = r.Condition.String(), r.Condition != ruleset.Condition{}
+		} else {
+			all[i].Conditional = judge.set.Mentions(l.Name)
 		}
 	}
 	markDeciding(all)

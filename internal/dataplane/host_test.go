@@ -36,3 +36,23 @@ func TestOldKernels(t *testing.T) {
 		t.Error("a release without numbers was taken")
 	}
 }
+
+func TestCgroupBelow(t *testing.T) {
+	for _, c := range []struct{ top, path, want string }{
+		{"/", "/system.slice/a.service", "/system.slice/a.service"},
+		{"/", "/", "/"},
+		{"/", "/../other", ""},
+		{"/", "/..", ""},
+		{"/a.slice", "/a.slice/b", "/b"},
+		{"/a.slice", "/a.slice", "/"},
+		{"/a.slice", "/a.slice2/b", ""},
+		{"/a.slice", "/b", ""},
+		{"/a.slice", "/", ""},
+		{"/..", "/../b", "/b"},
+		{"", "/b", ""},
+	} {
+		if got := cgroupBelow(c.top, c.path); got != c.want {
+			t.Errorf("%q in %q: %q, want %q", c.path, c.top, got, c.want)
+		}
+	}
+}

@@ -102,8 +102,8 @@ func checkUprobes() error {
 	return err
 }
 
-// attachLibc does what is wanted of the observer `libc`. Where the kernel cannot do it, and nobody asked for it, the
-// rest starts without.
+// attachLibc does what is wanted of the observer `libc`. Where the kernel cannot do it, or does not allow it, and nobody
+// asked for it, the rest starts without. An update is refused then: it would end what is observed already.
 func (s *System) attachLibc(o *Observers, asked bool, programs map[string]*ebpf.Program) error {
 	if !o.Libc {
 		return s.detachLibraries(nil)
@@ -117,7 +117,17 @@ func (s *System) attachLibc(o *Observers, asked bool, programs map[string]*ebpf.
 	if err != nil {
 		return err
 	}
-	return s.attachLibraries(programs)
+	before, err := pinsIn(s.tree.dir("libc"))
+	if err != nil {
+		return err
+	}
+	err = s.attachLibraries(programs)
+	if errors.Is(err, fs.ErrPermission) && !asked && len(before) == 0 {
+		o.Libc = false
+		s.warn("names that are resolved without DNS are not learnt: %v", err)
+		return s.detachLibraries(nil)
+	}
+	return err
 }
 
 func (s *System) warn(format string, args ...any) {
@@ -140,13 +150,21 @@ func (s *System) attachLibraries(programs map[string]*ebpf.Program) error {
 	for _, l := range found.Libraries {
 		err := s.attachLibrary(l, programs, wanted)
 		if err != nil && l.PID == 0 {
-			return refusedf("start without: domain-route start --observe sockets", "observe %s: %w", l.Path, err)
+			return refusedf(cureLibrary(err), "observe %s: %w", l.Path, err)
 		}
 		if err != nil {
 			s.warn("%s of process %d is not observed: %v; restart the program that uses it, or leave it", l.Path, l.PID, err)
 		}
 	}
 	return s.detachLibraries(wanted)
+}
+
+func cureLibrary(err error) string {
+	const without = "start without: domain-route start --observe sockets"
+	if errors.Is(err, fs.ErrPermission) && !multi() {
+		return "below Linux 6.6 Debian's kernels want CAP_SYS_ADMIN for that; " + without
+	}
+	return without
 }
 
 // attachLibrary puts new links in the place of older ones, if there are any: such links take no other program. For a

@@ -1,13 +1,9 @@
 package dataplane
 
 import (
-	"bytes"
-	"compress/flate"
+	"crypto/sha256"
 	"encoding/binary"
-	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"os"
 
 	"github.com/cilium/ebpf"
@@ -15,12 +11,6 @@ import (
 	"github.com/domain-route/domain-route/internal/pattern"
 	"github.com/domain-route/domain-route/internal/ruleset"
 )
-
-// textPage is how much of a rule set's deflated text one map element holds, in bytes.
-const textPage = 4096
-
-// batch is how many elements one system call writes or reads.
-const batch = 4096
 
 func (s *System) key() pattern.HashKey {
 	var k pattern.HashKey
@@ -39,43 +29,16 @@ func (s *System) Rules() (*ruleset.Set, error) {
 	if err := set.UnmarshalText(text); err != nil {
 		return nil, err
 	}
+	s.noteTargets(set)
+	return set, nil
+}
+
+// noteTargets keeps which targets the rule set in force has.
+func (s *System) noteTargets(set *ruleset.Set) {
 	s.inForce = map[ruleset.Target]bool{}
 	for _, t := range set.Targets() {
 		s.inForce[t] = true
 	}
-	return set, nil
-}
-
-// text reads the text of the rule set in force.
-func (s *System) text() ([]byte, error) {
-	var meta learnRuleset
-	if err := s.maps[learnMapRulesets].Lookup(s.slot(), &meta); err != nil {
-		return nil, fmt.Errorf("read the rule set: %w", err)
-	}
-	if meta.TextBytes == 0 {
-		return nil, nil
-	}
-	pages, err := ebpf.LoadPinnedMap(s.tree.textPin(s.generation()), nil)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, damaged("the rules' text")
-	}
-	if err != nil {
-		return nil, fmt.Errorf("open the rules' text: %w", err)
-	}
-	defer pages.Close()
-	var deflated []byte
-	for i := uint32(0); uint64(len(deflated)) < meta.TextBytes; i++ {
-		page, err := pages.LookupBytes(i)
-		if err != nil || page == nil {
-			return nil, fmt.Errorf("read page %d of the rules' text: %w", i, errors.Join(err, io.ErrUnexpectedEOF))
-		}
-		deflated = append(deflated, page...)
-	}
-	text, err := io.ReadAll(flate.NewReader(bytes.NewReader(deflated[:meta.TextBytes])))
-	if err != nil {
-		return nil, fmt.Errorf("inflate the rules' text: %w", err)
-	}
-	return text, nil
 }
 
 // SetRules puts a rule set in force. It is built beside the one in force and becomes it by one word; cut
@@ -87,29 +50,19 @@ func (s *System) text() ([]byte, error) {
 func (s *System) SetRules(set *ruleset.Set) error {
 	next := s.generation() + 1
 	slot := 1 - s.slot()
-	compiled, err := set.Compile(s.key())
+	staged, err := s.prepare(set, next)
 	if err != nil {
-		return err
-	}
-	if len(compiled.Prefixes)+len(compiled.Choices) > 0 {
-		return errors.New("rules for addresses and rules with conditions are not supported yet")
-	}
-	numbers, err := s.numberTargets(compiled.Targets)
-	if err != nil {
-		return err
-	}
-	meta := learnRuleset{Rules: uint32(set.Len()), DefaultRef: numbers[compiled.Default]}
-	if meta.TextBytes, err = s.pinText(set, next); err != nil {
 		return err
 	}
 	s.setStaged(1)
-	if err := s.stage(slot, compiled, numbers, meta); err != nil {
+	if err := s.stage(slot, staged); err != nil {
 		return err
 	}
 	if err := s.hintAt(set); err != nil {
 		return err
 	}
 	s.setActive(next, slot)
+	s.noteTargets(set)
 	// In force now. If the rest fails, `staged` stays set, and the next command does it.
 	_ = s.finishChange()
 	if s.history() {
@@ -121,30 +74,113 @@ func (s *System) SetRules(set *ruleset.Set) error {
 	return nil
 }
 
-// stage fills the slot that is not in force. It returns when no program runs that missed `staged`.
-func (s *System) stage(slot uint32, c ruleset.Compiled, numbers []uint32, meta learnRuleset) error {
-	for i, e := range c.Entries {
-		c.Entries[i].Apex, c.Entries[i].Sub = ruleset.Ref(numbers[e.Apex]), ruleset.Ref(numbers[e.Sub])
-	}
-	patterns, err := s.newPatterns(c.Entries)
-	if err != nil {
-		return err
-	}
-	defer patterns.Close()
-	if err := s.maps[learnMapRulesets].Put(slot, &meta); err != nil {
-		return fmt.Errorf("write the rule set: %w", err)
-	}
-	if err := s.maps[learnMapRules].Put(slot, patterns); err != nil {
-		return fmt.Errorf("stage the rule set: %w", err)
-	}
-	return nil
+// staged is a rule set as the kernel is given it.
+type staged struct {
+	meta     learnRuleset
+	entries  []ruleset.Entry // refs are the kernel's
+	prefixes []ruleset.PrefixEntry
+	choices  []choice
 }
 
-// finishChange forgets the rule set that is not in force, and what a killed change left. Deleting the inner
+// prepare makes a rule set ready, its targets numbered and its text pinned. Nothing uses them yet.
+func (s *System) prepare(set *ruleset.Set, generation uint32) (staged, error) {
+	c, err := set.Compile(s.key())
+	if err != nil {
+		return staged{}, err
+	}
+	text, err := set.MarshalText()
+	if err != nil {
+		return staged{}, err
+	}
+	numbers, err := s.numberTargets(c.Targets)
+	if err != nil {
+		return staged{}, err
+	}
+	number := func(r *ruleset.Ref) {
+		if *r&ruleset.ChoiceBit == 0 {
+			*r = ruleset.Ref(numbers[*r])
+		}
+	}
+	for i := range c.Entries {
+		number(&c.Entries[i].Apex)
+		number(&c.Entries[i].Sub)
+	}
+	for i := range c.Prefixes {
+		number(&c.Prefixes[i].To)
+	}
+	for i := range c.Choices {
+		number(&c.Choices[i].Then)
+		number(&c.Choices[i].Otherwise)
+	}
+	number(&c.Default)
+	next := staged{entries: c.Entries, prefixes: withGuard(c.Prefixes)}
+	if next.choices, err = s.rawChoices(c.Choices); err != nil {
+		return staged{}, err
+	}
+	next.meta = learnRuleset{
+		Rules: uint32(set.Len()), DefaultRef: uint32(c.Default), Prefixes: uint32(len(next.prefixes)),
+		Choices: uint32(len(next.choices)), Digest: sha256.Sum256(text),
+	}
+	next.meta.TextBytes, err = s.pinText(text, generation)
+	return next, err
+}
+
+// stage fills the slot that is not in force. It returns when no program runs that missed `staged`: the patterns, which every
+// rule set has, go last.
+func (s *System) stage(slot uint32, next staged) error {
+	if err := s.maps[learnMapRulesets].Put(slot, &next.meta); err != nil {
+		return fmt.Errorf("write the rule set: %w", err)
+	}
+	if len(next.prefixes) > 0 {
+		if err := s.put(learnMapAddresses, slot)(newPrefixes(next.prefixes)); err != nil {
+			return err
+		}
+	}
+	if len(next.choices) > 0 {
+		if err := s.put(learnMapChoices, slot)(newChoices(next.choices)); err != nil {
+			return err
+		}
+	}
+	return s.put(learnMapRules, slot)(s.newPatterns(next.entries))
+}
+
+// put puts an inner map in its place, which waits for the programs that run.
+func (s *System) put(outer string, slot uint32) func(*ebpf.Map, error) error {
+	return func(inner *ebpf.Map, err error) error {
+		if err != nil {
+			return err
+		}
+		defer inner.Close()
+		if err := s.maps[outer].Put(slot, inner); err != nil {
+			return fmt.Errorf("stage the rule set's %s: %w", outer, err)
+		}
+		return nil
+	}
+}
+
+// innerMaps are what a rule set has a map of its own in.
+var innerMaps = []string{learnMapRules, learnMapAddresses, learnMapChoices}
+
+// inner opens an inner map of the rule set in force; nil: it has none.
+func (s *System) inner(outer string) (*ebpf.Map, error) {
+	var m *ebpf.Map
+	if err := s.maps[outer].Lookup(s.slot(), &m); err != nil && !isNotExist(err) {
+		return nil, fmt.Errorf("open the rule set's %s: %w", outer, err)
+	}
+	return m, nil
+}
+
+// finishChange forgets the rule set that is not in force, and what a killed change left. Deleting an inner
 // map waits for the programs that still use it.
 func (s *System) finishChange() error {
-	if err := s.maps[learnMapRules].Delete(1 - s.slot()); err != nil && !isNotExist(err) {
-		return fmt.Errorf("forget the former rule set: %w", err)
+	for _, outer := range innerMaps {
+		there, err := s.maps[outer].LookupBytes(1 - s.slot())
+		if err == nil && there != nil {
+			err = s.maps[outer].Delete(1 - s.slot())
+		}
+		if err != nil && !isNotExist(err) {
+			return fmt.Errorf("forget the former rule set: %w", err)
+		}
 	}
 	texts, err := pinsIn(s.tree.dir("text"))
 	if err != nil {
@@ -159,74 +195,4 @@ func (s *System) finishChange() error {
 	}
 	s.setStaged(0)
 	return nil
-}
-
-// suffixTargets is suffix_targets in bpf/abi.h.
-type suffixTargets struct{ Apex, Sub uint32 }
-
-// newPatterns makes the inner map of a rule set.
-func (s *System) newPatterns(entries []ruleset.Entry) (*ebpf.Map, error) {
-	m, err := ebpf.NewMap(&ebpf.MapSpec{
-		Name: "patterns", Type: ebpf.Hash, KeySize: 8, ValueSize: 8, MaxEntries: uint32(max(1, len(entries))),
-	})
-	if err != nil {
-		return nil, fmt.Errorf("make a map for %d patterns: %w", len(entries), err)
-	}
-	keys := make([]uint64, 0, batch)
-	values := make([]suffixTargets, 0, batch)
-	for i, e := range entries {
-		keys = append(keys, e.Hash)
-		values = append(values, suffixTargets{Apex: uint32(e.Apex), Sub: uint32(e.Sub)})
-		if len(keys) == batch || i == len(entries)-1 {
-			if _, err := m.BatchUpdate(keys, values, nil); err != nil {
-				m.Close()
-				return nil, fmt.Errorf("write %d patterns: %w", len(entries), err)
-			}
-			keys, values = keys[:0], values[:0]
-		}
-	}
-	return m, nil
-}
-
-// pinText keeps a rule set's text, deflated, and returns its length.
-func (s *System) pinText(set *ruleset.Set, generation uint32) (uint64, error) {
-	text, err := set.MarshalText()
-	if err != nil || len(text) == 0 {
-		return 0, err
-	}
-	var deflated bytes.Buffer
-	w, err := flate.NewWriter(&deflated, flate.BestSpeed)
-	if err != nil {
-		return 0, err
-	}
-	if _, err := w.Write(text); err != nil {
-		return 0, err
-	}
-	if err := w.Close(); err != nil {
-		return 0, err
-	}
-	length := deflated.Len()
-	pages := (length + textPage - 1) / textPage
-	m, err := ebpf.NewMap(&ebpf.MapSpec{
-		Name: "text", Type: ebpf.Array, KeySize: 4, ValueSize: textPage, MaxEntries: uint32(pages),
-	})
-	if err != nil {
-		return 0, fmt.Errorf("make a map for the rules' text: %w", err)
-	}
-	defer m.Close()
-	for i := range uint32(pages) {
-		page := make([]byte, textPage)
-		copy(page, deflated.Next(textPage))
-		if err := m.Put(i, page); err != nil {
-			return 0, fmt.Errorf("write the rules' text: %w", err)
-		}
-	}
-	pin := s.tree.textPin(generation)
-	if err := os.Remove(pin); err != nil && !isNotExist(err) {
-		return 0, fmt.Errorf("remove a killed change's text: %w", err)
-	}
-	if err := m.Pin(pin); err != nil {
-		return 0, fmt.Errorf("pin the rules' text: %w", err)
-	}
-	return uint64(length), nil
 }

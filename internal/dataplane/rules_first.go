@@ -2,7 +2,6 @@ package dataplane
 
 import (
 	"bytes"
-	"fmt"
 
 	"github.com/domain-route/domain-route/internal/ruleset"
 )
@@ -10,9 +9,9 @@ import (
 // FirstRules reads the first rules in force, n at most, in the order of ruleset.Set.Rules, and tells how many there are. Of a
 // million rules the whole takes a second to read.
 func (s *System) FirstRules(n int) (first []ruleset.Rule, all int, err error) {
-	var meta learnRuleset
-	if err := s.maps[learnMapRulesets].Lookup(s.slot(), &meta); err != nil {
-		return nil, 0, fmt.Errorf("read the rule set: %w", err)
+	meta, err := s.meta()
+	if err != nil {
+		return nil, 0, err
 	}
 	text, err := s.text()
 	if err != nil {

@@ -10,6 +10,8 @@ import (
 	"os"
 
 	"github.com/cilium/ebpf"
+
+	"github.com/domain-route/domain-route/internal/ruleset"
 )
 
 // StartOptions say what to attach where.
@@ -17,6 +19,7 @@ type StartOptions struct {
 	Cgroup  string       // cgroup v2 directory; empty: as it is, or the root of cgroup v2, wherever it is mounted
 	Observe *Observers   // nil: as it is, or the programs' sockets and C libraries
 	History *bool        // whether names without a rule are kept; nil: as it is, or yes
+	Rules   *ruleset.Set // on a fresh start the rules in force from the first moment on; nil: none. An update keeps its own
 	Present []Device     // all interfaces there are
 	Own     []netip.Addr // the host's own addresses
 }
@@ -88,6 +91,9 @@ func (l *lock) fresh(o StartOptions, cgroup string) (Started, error) {
 	if err == nil && o.History != nil && !*o.History {
 		s.setHistory(0)
 	}
+	if err == nil && o.Rules != nil {
+		err = s.SetRules(o.Rules)
+	}
 	if err == nil {
 		err = s.publish()
 	}
@@ -152,7 +158,7 @@ func (s *System) initialise(cgroup string) error {
 	if err != nil {
 		return err
 	}
-	cgroupID, err := cgroupID(cgroup)
+	attached, top, err := cgroupIDs(cgroup)
 	if err != nil {
 		return err
 	}
@@ -165,7 +171,8 @@ func (s *System) initialise(cgroup string) error {
 		Active:   1 << 8, // generation 1: what no learnt name has is 0
 		Home:     home,
 		History:  1,
-		CgroupId: cgroupID,
+		CgroupId: attached,
+		TopId:    top,
 		Key:      [2]uint64{binary.LittleEndian.Uint64(key[:]), binary.LittleEndian.Uint64(key[8:])},
 	}
 	copy(state.Cgroup[:], cgroup)
@@ -175,15 +182,11 @@ func (s *System) initialise(cgroup string) error {
 	if err := s.mapState(); err != nil {
 		return err
 	}
-	empty, err := s.newPatterns(nil)
-	if err != nil {
+	none := staged{}
+	if none.meta.Digest, err = Digest(ruleset.New()); err != nil {
 		return err
 	}
-	defer empty.Close()
-	if err := s.maps[learnMapRules].Put(uint32(0), empty); err != nil {
-		return fmt.Errorf("set the empty rule set: %w", err)
-	}
-	return nil
+	return s.stage(0, none)
 }
 
 // update puts this program's version in the place of the running one.
@@ -215,11 +218,11 @@ func (s *System) update(o StartOptions, cgroup string) (Started, error) {
 	}
 	defer objs.Close()
 	// By this path there may be another one since.
-	id, err := cgroupID(s.cgroup())
+	attached, top, err := cgroupIDs(s.cgroup())
 	if err != nil {
 		return done, err
 	}
-	s.setCgroupID(id)
+	s.setCgroupIDs(attached, top)
 	// Both until it is done: cut short, status tells what may be attached.
 	s.setObservers(s.state.Observers | done.Observers.bits())
 	if err := s.attach(&done.Observers, o.Observe != nil, objs.programs); err != nil {

@@ -200,9 +200,10 @@ func (s *System) setHistory(v uint64) {
 	atomic.StoreUint64(&s.shared().History, v)
 }
 
-func (s *System) setCgroupID(id uint64) {
-	s.state.CgroupId = id
-	atomic.StoreUint64(&s.shared().CgroupId, id)
+func (s *System) setCgroupIDs(attached, top uint64) {
+	s.state.CgroupId, s.state.TopId = attached, top
+	atomic.StoreUint64(&s.shared().CgroupId, attached)
+	atomic.StoreUint64(&s.shared().TopId, top)
 }
 
 func damaged(what string) error {
@@ -211,7 +212,8 @@ func damaged(what string) error {
 
 func otherLayout(found uint32) error {
 	return &CureError{&LayoutError{found, layout},
-		"keep the rules with that version's `domain-route rule list`, then: domain-route stop && domain-route start"}
+		"keep the rules with that version's `domain-route rule list > FILE`, then: " +
+			"domain-route stop && domain-route start && domain-route apply -f FILE"}
 }
 
 func (s *System) closeMaps() {

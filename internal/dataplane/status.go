@@ -29,6 +29,7 @@ type Status struct {
 	Observers  []string
 	Cgroup     string
 	Rules      int
+	Digest     [32]byte // of the rules, as Digest computes it
 	Generation uint32
 	History    bool // names without a rule are kept
 	Programs   []Program
@@ -113,11 +114,15 @@ func (s *System) status(present []Device) (Status, error) {
 		return st, err
 	}
 	st.Observers = observers.Strings()
-	set, err := s.Rules()
+	// The text, too: without it the rules cannot be told, nor changed.
+	if _, err := s.text(); err != nil {
+		return st, err
+	}
+	meta, err := s.meta()
 	if err != nil {
 		return st, err
 	}
-	st.Rules = set.Len()
+	st.Rules, st.Digest = int(meta.Rules), meta.Digest
 	if st.Programs, err = s.programs(); err != nil {
 		return st, err
 	}
@@ -299,12 +304,16 @@ func (s *System) counters() ([]Counter, error) {
 // memory sums up what the kernel charges for the maps.
 func (s *System) memory() (uint64, error) {
 	all := slices.Collect(maps.Values(s.maps))
-	var patterns *ebpf.Map
-	if err := s.maps[learnMapRules].Lookup(s.slot(), &patterns); err != nil {
-		return 0, fmt.Errorf("open the patterns: %w", err)
+	for _, outer := range innerMaps {
+		m, err := s.inner(outer)
+		if err != nil {
+			return 0, err
+		}
+		if m != nil {
+			defer m.Close()
+			all = append(all, m)
+		}
 	}
-	defer patterns.Close()
-	all = append(all, patterns)
 	text, err := ebpf.LoadPinnedMap(s.tree.textPin(s.generation()), nil)
 	if err == nil { // without rules there is none
 		defer text.Close()

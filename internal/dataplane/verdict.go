@@ -64,9 +64,10 @@ func Resolve(t ruleset.Target, find Finder) Place {
 // Verdict is what connect would do.
 type Verdict struct {
 	Place
-	Rule  string         // the pattern of the rule that decides; empty: none, or that of a name whose text was evicted
-	Level Level          // the level that decides; empty: none has a live name
-	Names []pattern.Name // the live ones at that level
+	Rule      string         // the pattern of the rule that decides; empty: none, or that of a name whose text was evicted
+	Condition string         // that rule's; empty: none
+	Level     Level          // the level that decides; empty: none has a live name
+	Names     []pattern.Name // the live ones at that level
 }
 
 // Judge says what connect would decide now: verdict_for and judge of bpf/verdict.h and bpf/judge.h in user space.
@@ -77,7 +78,10 @@ type Judge struct {
 	find     Finder
 	hints    *hints
 	patterns *ebpf.Map // of the rule set in force
+	choices  *ebpf.Map // likewise; nil: it has none
 	targets  map[uint32]ruleset.Target
+	top      string            // where the cgroup that paths begin at is in /proc/PID/cgroup; empty: unknown
+	cgroups  map[uint32]string // by pid, as they were when first asked for
 }
 
 // Judge judges by the rule set in force.
@@ -95,15 +99,22 @@ func (s *System) JudgePlanned(set *ruleset.Set, find Finder) (*Judge, error) {
 }
 
 func (s *System) newJudge(set *ruleset.Set, planned bool, find Finder) (*Judge, error) {
-	j := &Judge{s: s, set: set, planned: planned, find: find}
+	j := &Judge{s: s, set: set, planned: planned, find: find, cgroups: map[uint32]string{}}
 	var err error
 	if j.targets, err = s.targets(); err != nil {
 		return nil, err
 	}
-	if err := s.maps[learnMapRules].Lookup(s.slot(), &j.patterns); err != nil && !isNotExist(err) {
-		return nil, fmt.Errorf("open the patterns: %w", err)
+	j.patterns, err = s.inner(learnMapRules)
+	if err == nil {
+		j.choices, err = s.inner(learnMapChoices)
 	}
-	if j.hints, err = s.mapHints(); err != nil {
+	if err == nil {
+		j.hints, err = s.mapHints()
+	}
+	if err == nil {
+		j.top, err = findTop(s.state.TopId)
+	}
+	if err != nil {
 		j.Close()
 		return nil, err
 	}
@@ -115,8 +126,10 @@ func (j *Judge) Close() {
 	if j.hints != nil {
 		j.hints.close()
 	}
-	if j.patterns != nil {
-		j.patterns.Close()
+	for _, m := range []*ebpf.Map{j.patterns, j.choices} {
+		if m != nil {
+			m.Close()
+		}
 	}
 }
 
@@ -145,33 +158,39 @@ func addrIsLocal(a netip.Addr) bool {
 
 // Verdict says what a connect of a process (0: of none that is known) of a user to an address would come to.
 func (j *Judge) Verdict(pid, uid uint32, to netip.Addr) (Verdict, error) {
-	o := &opinion{}
+	o := &opinion{who: j.who(pid, uid)}
 	if err := j.judge(pid, uid, to, o); err != nil {
 		return Verdict{}, err
 	}
 	if !j.planned && !j.hints.has(to.As16()) {
-		o.ruled, o.rule = false, "" // connect does not look
+		o.ruled, o.rule = false, ruleset.Rule{} // connect does not look
 	}
-	v := Verdict{Place: Place{Outcome: Untouched}, Level: o.level, Names: o.names, Rule: o.rule}
-	if o.ruled {
-		v.Place = Resolve(o.target, j.find)
-		return v, nil
+	v := Verdict{Place: Place{Outcome: Untouched}, Level: o.level, Names: o.names}
+	rule, known := o.rule, o.rule.Pattern != pattern.Pattern{}
+	if !o.ruled {
+		rule, known = j.set.MatchAddr(to, o.who)
+		if !known && !to.Unmap().IsPrivate() {
+			rule, known = j.set.Default(o.who)
+		}
 	}
-	if r, ok := j.set.Default(ruleset.Who{}); ok && !to.Unmap().IsPrivate() {
-		v.Place, v.Rule = Resolve(r.Target, j.find), r.Pattern.String()
+	if o.ruled || known {
+		v.Place = Resolve(rule.Target, j.find)
+	}
+	if known {
+		v.Rule, v.Condition = rule.Pattern.String(), rule.Condition.String()
 	}
 	return v, nil
 }
 
 // opinion is what one level says of an address.
 type opinion struct {
-	level  Level
-	live   bool // any name counts
-	names  []pattern.Name
-	ruled  bool // one of them has a rule
-	target ruleset.Target
-	rule   string
-	seen   uint64 // of the deciding name
+	who   ruleset.Who // who connects
+	level Level
+	live  bool // any name counts
+	names []pattern.Name
+	ruled bool         // one of them has a rule
+	rule  ruleset.Rule // without a pattern where the name's text was evicted
+	seen  uint64       // of the deciding name
 }
 
 // judge asks the levels in turn, parents after their child. The first with a live name decides.
@@ -231,27 +250,24 @@ func (j *Judge) add(l learnLearnt, o *opinion) error {
 	if err != nil {
 		return err
 	}
-	var target ruleset.Target
-	var rule string
+	var rule ruleset.Rule
 	ruled := false
 	if name != "" {
 		o.names = append(o.names, name)
-		if r, ok := j.set.MatchName(name, ruleset.Who{}); ok {
-			target, rule, ruled = r.Target, r.Pattern.String(), true
-		}
-	} else if target, ruled, err = j.targetOf(l); err != nil {
+		rule, ruled = j.set.MatchName(name, o.who)
+	} else if rule.Target, ruled, err = j.targetOf(l, o.who); err != nil {
 		return err
 	}
 	if ruled && l.Seen >= o.seen {
-		o.ruled, o.target, o.rule, o.seen = true, target, rule, l.Seen
+		o.ruled, o.rule, o.seen = true, rule, l.Seen
 	}
 	return nil
 }
 
 // targetOf is the target of a learnt name whose text was evicted: as it was matched under the rule set in force,
 // or what the rule that matched it before says now.
-func (j *Judge) targetOf(l learnLearnt) (ruleset.Target, bool, error) {
-	number := uint32(l.Match)
+func (j *Judge) targetOf(l learnLearnt, who ruleset.Who) (ruleset.Target, bool, error) {
+	ref := uint32(l.Match)
 	if uint32(l.Match>>32) != j.s.generation() {
 		var t suffixTargets
 		if l.Rule != 0 && j.patterns != nil {
@@ -260,13 +276,14 @@ func (j *Judge) targetOf(l learnLearnt) (ruleset.Target, bool, error) {
 				return ruleset.Target{}, false, fmt.Errorf("look for a rule: %w", err)
 			}
 		}
-		number = t.Sub
+		ref = t.Sub
 		if l.Name == l.Rule {
-			number = t.Apex
+			ref = t.Apex
 		}
 	}
+	number, err := j.resolve(ref, who)
 	t, ok := j.targets[number]
-	return t, ok, nil
+	return t, ok, err
 }
 
 // readSet reads a set of names, from between two writes where that can be had: two copies alike, and no writer at
