@@ -281,6 +281,9 @@ func leftOut(found libc.Found) []string {
 	if found.Skipped > 0 {
 		warnings = append(warnings, fmt.Sprintf("%d more C libraries of programs are not observed: %s", found.Skipped, strings.Join(found.Why, ", ")))
 	}
+	if found.Hidden {
+		warnings = append(warnings, "not all programs could be looked at for C libraries: root needs CAP_SYS_PTRACE and CAP_CHECKPOINT_RESTORE")
+	}
 	if found.Late {
 		warnings = append(warnings, "there was no time to look at the C libraries of all programs: some may not be observed")
 	}

@@ -36,6 +36,7 @@ type Found struct {
 	Skipped   int      // files that programs map by such names, and that nobody looked into
 	Why       []string // of Skipped, in few words
 	Late      bool     // there was no time for all programs, or for all that they map
+	Hidden    bool     // the kernel does not let us look at some programs, or at what they map
 }
 
 // Close closes the files.

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"cmp"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -108,11 +109,12 @@ func (f *finder) candidates(end time.Time) []*candidate {
 	var all []*candidate
 	known := map[string]*candidate{}
 	for _, pid := range f.processes() {
-		maps, ok := within(end, func() []*candidate { return f.process(pid, home) })
+		maps, ok := within(end, func() program { return f.process(pid, home) })
 		if !ok {
 			f.found.Late = true
 		}
-		for _, c := range maps {
+		f.found.Hidden = f.found.Hidden || maps.hidden
+		for _, c := range maps.files {
 			switch first := known[c.ID()]; {
 			case f.seen[c.ID()]:
 			case first == nil:
@@ -156,18 +158,23 @@ func rootOwns(e fs.DirEntry) bool {
 	return ok && st.Uid == 0
 }
 
+// A program is what one process maps.
+type program struct {
+	files  []*candidate
+	hidden bool // there is, or may be, more
+}
+
 // process lists what one process maps, if it is in the network namespace.
-func (f *finder) process(pid int, home string) []*candidate {
+func (f *finder) process(pid int, home string) (p program) {
 	dir := filepath.Join(f.proc, strconv.Itoa(pid))
 	if ns, err := os.Readlink(dir + "/ns/net"); err != nil || ns != home {
-		return nil
+		return program{hidden: errors.Is(err, fs.ErrPermission)}
 	}
 	maps, err := os.Open(dir + "/maps")
 	if err != nil {
-		return nil
+		return program{hidden: errors.Is(err, fs.ErrPermission)}
 	}
 	defer maps.Close()
-	var all []*candidate
 	for sc := bufio.NewScanner(maps); sc.Scan(); {
 		if !bytes.Contains(sc.Bytes(), []byte(".so")) {
 			continue
@@ -177,11 +184,13 @@ func (f *finder) process(pid int, home string) []*candidate {
 			continue
 		}
 		path := filepath.Join(dir, "map_files", m.span)
-		if l, owner, err := identify(path); err == nil {
-			all = append(all, &candidate{*l, owner, []place{{path, m.path, pid}}})
+		l, owner, err := identify(path)
+		if err == nil {
+			p.files = append(p.files, &candidate{*l, owner, []place{{path, m.path, pid}}})
 		}
+		p.hidden = p.hidden || errors.Is(err, fs.ErrPermission)
 	}
-	return all
+	return p
 }
 
 // read looks into the file by the first place that is still there. It returns nil if it is no C library.

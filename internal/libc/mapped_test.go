@@ -177,7 +177,7 @@ func TestRefusedOnce(t *testing.T) {
 	if err := f.add(bad); !refused(err) {
 		t.Errorf("add: %v", err)
 	}
-	if all := f.candidates(time.Now().Add(time.Minute)); len(all) != 1 || len(f.process(1, home)) != 2 {
+	if all := f.candidates(time.Now().Add(time.Minute)); len(all) != 1 || len(f.process(1, home).files) != 2 {
 		t.Errorf("%d files are to be looked into, want 1", len(all))
 	}
 }
@@ -249,7 +249,7 @@ func TestLongMaps(t *testing.T) {
 	put(t, path, append(bytes.Repeat([]byte(line), 20_000), text...))
 	f := finder{proc: p.root, seen: map[string]bool{}}
 	var found []*candidate
-	if n := allocated(func() { found = f.process(1, "net:[1]") }); n > 1_000_000 || len(found) != 1 {
+	if n := allocated(func() { found = f.process(1, "net:[1]").files }); n > 1_000_000 || len(found) != 1 {
 		t.Errorf("%d bytes of memory, %d files", n, len(found))
 	}
 }
