@@ -1,0 +1,45 @@
+package ruleio
+
+// Kind is what a finding is about.
+type Kind string
+
+// The kinds of finding.
+const (
+	Overridden   Kind = "overridden"    // an inline rule is beaten by a later file's, or beats a list's, with another target
+	Overlap      Kind = "overlap"       // two lists have one pattern with different targets; the later counts
+	Unreachable  Kind = "unreachable"   // a rule can never decide anything
+	Redundant    Kind = "redundant"     // without the rule all would be the same
+	PublicSuffix Kind = "public_suffix" // a rule is for everybody's names below a public suffix
+	Unused       Kind = "unused"        // remove or without takes nothing away
+	NearTarget   Kind = "near_target"   // a target is taken for an interface, and is nearly the name of a target
+)
+
+// MaxFindings is how many findings of each kind are kept; the others are counted only.
+const MaxFindings = 20
+
+// Finding is something about the rules that may not be meant.
+type Finding struct {
+	Kind  Kind   `json:"kind"`
+	Text  string `json:"text"`
+	At    Place  `json:"at"`
+	Other Place  `json:"other"` // the second place of two that differ, Path "" where there is none
+}
+
+// findings keeps the first of each kind.
+type findings struct {
+	list   []Finding
+	counts map[Kind]int
+}
+
+// add keeps or counts a finding; text is called if it is kept. It returns the place in the list, -1 if it is not kept.
+func (f *findings) add(k Kind, at, other Place, text func() string) int {
+	if f.counts == nil {
+		f.counts = make(map[Kind]int)
+	}
+	f.counts[k]++
+	if f.counts[k] > MaxFindings {
+		return -1
+	}
+	f.list = append(f.list, Finding{k, text(), at, other})
+	return len(f.list) - 1
+}
