@@ -39,16 +39,13 @@ var (
 
 // adblockRule reads one rule: which name it is about, nil if it is a comment, or why it cannot be expressed.
 func adblockRule(line []byte) (kind pattern.Kind, name []byte, exception bool, why string) {
-	if line[0] == '!' || line[0] == '#' || line[0] == '[' && line[len(line)-1] == ']' {
+	switch {
+	case line[0] == '!', line[0] == '#', line[0] == '[' && line[len(line)-1] == ']':
 		return 0, nil, false, ""
-	}
-	if bytes.IndexByte(line, '#') > 0 && cosmetic.Match(line) {
+	case bytes.IndexByte(line, '#') > 0 && cosmetic.Match(line):
 		return 0, nil, false, "cosmetic"
 	}
-	if word, rest := cutWord(line); len(rest) > 0 && rest[0] == '#' && word[0] != '|' && word[0] != '@' {
-		line = word // names alone may have comments behind them, rules may not
-	}
-	rule, exception := bytes.CutPrefix(line, []byte("@@"))
+	rule, exception := bytes.CutPrefix(withoutComment(line), []byte("@@"))
 	if regexpRule.Match(rule) {
 		return 0, nil, false, "regexp"
 	}
@@ -61,6 +58,14 @@ func adblockRule(line []byte) (kind pattern.Kind, name []byte, exception bool, w
 		return 0, nil, false, "part of a name" // only alone in its line it is a name
 	}
 	return kind, name, exception, why
+}
+
+// withoutComment cuts the comment behind a name; rules have none.
+func withoutComment(line []byte) []byte {
+	if word, rest := cutWord(line); len(rest) > 0 && rest[0] == '#' && word[0] != '|' && word[0] != '@' {
+		return word
+	}
+	return line
 }
 
 // modifierWord is the word for rules with modifiers; $badfilter has its own, for it takes another rule away.

@@ -67,35 +67,41 @@ func Guess(name string, head []byte) (f Format, ok bool) {
 	return v.decide(path.Base(strings.ToLower(name)))
 }
 
-// isGeosite tells whether head begins like a GeoSiteList: an entry, and in it the name of a category.
+// isGeosite tells whether head begins like a GeoSiteList: an entry, and in it the name of a category, which the entry
+// ends with or goes on after with another of its fields.
 func isGeosite(head []byte) bool {
-	field := func() (size uint64, ok bool) {
-		number, kind, n := protowire.ConsumeTag(head)
-		if n < 0 || number != 1 || kind != protowire.BytesType {
-			return 0, false
-		}
-		size, m := protowire.ConsumeVarint(head[n:])
-		if m < 0 {
-			return 0, false
-		}
-		head = head[n+m:]
-		return size, true
-	}
-	entry, ok := field()
+	entry, rest, ok := firstField(head)
 	if !ok {
 		return false
 	}
-	before := len(head)
-	size, ok := field()
-	taken := uint64(before - len(head))
-	if !ok || size == 0 || taken+size > entry || size > uint64(len(head)) || !categoryName.Match(head[:size]) {
+	size, name, ok := firstField(rest)
+	if !ok || size > uint64(len(name)) || !categoryName.Match(name[:size]) {
 		return false
 	}
-	head = head[size:]
-	if taken+size == entry {
-		return len(head) == 0 || head[0] == '\x0a'
+	end := uint64(len(rest)-len(name)) + size
+	next := name[size:]
+	switch {
+	case end > entry:
+		return false
+	case len(next) == 0:
+		return true
+	case end == entry:
+		return next[0] == '\x0a'
 	}
-	return len(head) == 0 || head[0] == '\x12' || head[0] == '\x1a' || head[0] == '\x22'
+	return next[0] == '\x12' || next[0] == '\x1a' || next[0] == '\x22'
+}
+
+// firstField reads the beginning of a protobuf field of number 1: how long it is, and what is there of it.
+func firstField(b []byte) (size uint64, rest []byte, ok bool) {
+	number, kind, n := protowire.ConsumeTag(b)
+	if n < 0 || number != 1 || kind != protowire.BytesType {
+		return 0, nil, false
+	}
+	size, m := protowire.ConsumeVarint(b[n:])
+	if m < 0 {
+		return 0, nil, false
+	}
+	return size, b[n+m:], true
 }
 
 var categoryName = regexp.MustCompile(`^[A-Za-z0-9!@._-]+$`)

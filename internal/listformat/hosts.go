@@ -38,7 +38,7 @@ func (r *reading) hostsLine(number int, line []byte) (bool, error) {
 	for len(rest) > 0 {
 		word, rest = cutWord(rest)
 		if isHostsOwn(string(word)) {
-			r.skip("host's own name", number, line)
+			r.skip("host's own name", number, word)
 			continue
 		}
 		if err := r.name(pattern.Exact, word, false, number); err != nil {

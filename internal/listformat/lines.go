@@ -85,8 +85,20 @@ func parseName(text []byte) (pattern.Name, bool) {
 	if bytes.IndexByte(text, '\\') >= 0 {
 		return "", false
 	}
-	p, err := pattern.Parse("=" + string(text))
-	return p.Name, err == nil
+	name, err := pattern.ParseName(string(text))
+	return name, err == nil && hasLetters(name)
+}
+
+// hasLetters tells names from addresses: no top-level domain is a number. The root has none.
+func hasLetters(name pattern.Name) bool {
+	for n, ok := name, true; ok && len(n) > 1; n, ok = n.Parent() {
+		for i := 1; i <= int(n[0]) && i < len(n); i++ {
+			if n[i] < '0' || n[i] > '9' {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // name emits the pattern of that kind for the name that text is, or counts it as a bad name. line may be 0.

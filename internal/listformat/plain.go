@@ -1,6 +1,7 @@
 package listformat
 
 import (
+	"bytes"
 	"strings"
 
 	"github.com/domain-route/domain-route/internal/pattern"
@@ -26,10 +27,9 @@ func readPlain(r *reading) error {
 			r.skip("leading dot", number, line)
 			return nil
 		}
-		text := string(word)
-		p, err := pattern.Parse(text)
+		p, ok := parsePlain(word)
 		switch {
-		case err != nil:
+		case !ok:
 			r.skip("bad name", number, line)
 			return nil
 		case p.Kind == pattern.Default:
@@ -40,6 +40,21 @@ func readPlain(r *reading) error {
 		}
 		return r.emit(Item{Pattern: p, Line: number})
 	})
+}
+
+// parsePlain is pattern.Parse, quicker for names that cannot be anything else.
+func parsePlain(word []byte) (pattern.Pattern, bool) {
+	kind, text := pattern.Suffix, word
+	if rest, ok := bytes.CutPrefix(word, []byte("*.")); ok {
+		kind, text = pattern.Subdomains, rest
+	} else if rest, ok := bytes.CutPrefix(word, []byte("=")); ok {
+		kind, text = pattern.Exact, rest
+	}
+	if name, ok := parseName(text); ok && (kind != pattern.Suffix || len(text) != len("default")) {
+		return pattern.Pattern{Kind: kind, Name: name}, true
+	}
+	p, err := pattern.Parse(string(word))
+	return p, err == nil
 }
 
 // isComment tells whether b, which is not empty, is a comment of a plain list.
