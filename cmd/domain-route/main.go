@@ -8,6 +8,8 @@ import (
 )
 
 func main() {
-	terminal := cli.IsTerminal(os.Stdout)
-	os.Exit(cli.Run(cli.Env{Stdout: os.Stdout, Stderr: os.Stderr, Terminal: terminal}, os.Args[1:]))
+	os.Exit(cli.Run(cli.Env{
+		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
+		Terminal: cli.IsTerminal(os.Stdout), ErrTerminal: cli.IsTerminal(os.Stderr),
+	}, os.Args[1:]))
 }

@@ -28,8 +28,10 @@ const (
 
 // Env is what a command may use of the world.
 type Env struct {
+	Stdin          io.Reader
 	Stdout, Stderr io.Writer
 	Terminal       bool // Stdout is one: align tables and head them
+	ErrTerminal    bool // Stderr is one: show progress
 }
 
 // errNo is a truthful no that has been said already.
@@ -82,11 +84,13 @@ func exitCode(err error) int {
 	switch {
 	case err == nil:
 		return ExitDone
+	case errors.Is(err, dataplane.ErrRefused):
+		return ExitRefused
 	case errors.Is(err, errNo), errors.Is(err, dataplane.ErrNotStarted):
 		return ExitNo
 	case errors.As(err, &usage), errors.As(err, &syntax), errors.As(err, &target), errors.As(err, &elsewhere),
 		errors.As(err, &layout), errors.Is(err, netdev.ErrNoDevice), errors.Is(err, dataplane.ErrNotCgroup),
-		errors.Is(err, dataplane.ErrTooManyTargets):
+		errors.Is(err, dataplane.ErrTooManyTargets), isInputError(err):
 		return ExitUsage
 	default:
 		return ExitRefused
@@ -97,6 +101,7 @@ func exitCode(err error) int {
 type app struct {
 	Env
 	output string // -o
+	config string // --config
 }
 
 func newRoot(a *app) *cobra.Command {
@@ -128,12 +133,14 @@ connect.`,
 		},
 	}
 	root.PersistentFlags().StringVarP(&a.output, "output", "o", "text", "output `format`: text or json")
+	root.PersistentFlags().StringVar(&a.config, "config", defaultConfig, "configuration `file`, with config.d/*.yaml beside it; or none")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.Version = version
 	root.SetVersionTemplate("domain-route {{.Version}}\n")
 	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
 	root.SetHelpCommand(a.help(root))
-	root.AddCommand(a.start(), a.stop(), a.status(), a.rule(), a.rdns(), a.flush(), a.decision(), a.reset(), a.version())
+	root.AddCommand(a.start(), a.stop(), a.status(), a.rule(), a.rdns(), a.flush(), a.decision(), a.reset(),
+		a.apply(), a.importLists(), a.export(), a.schema(), a.version())
 	return root
 }
 

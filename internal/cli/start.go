@@ -20,21 +20,29 @@ type startResult struct {
 	History   bool     `json:"history"`
 	Warnings  []string `json:"warnings"`
 
+	Configuration configState `json:"configuration"`
+
 	Warm []warm.Step `json:"warm"`
 }
 
+// startFlags are those of start. What none of them says, the configuration may.
+type startFlags struct {
+	observe     []string
+	cgroup      string
+	verifierLog bool
+	warming     warmStart
+	history     historyFlag
+}
+
 func (a *app) start() *cobra.Command {
-	var observe []string
-	var cgroup string
-	var verifierLog bool
-	var warming warmStart
-	var history historyFlag
+	var flags startFlags
 	cmd := &cobra.Command{
 		Use:   "start",
 		Short: "Load the programs and steer; on a started system, update them in place",
 		Long: `Loads the programs into the kernel, pins them, and exits. Sockets of the network namespace this runs in are
-steered. On a started system it brings the programs to this version, keeping rules, learnt names, and whatever
-no flag says otherwise.
+steered, by the rules of the configuration if there is one: they are in force from the first moment on. On a started
+system it brings the programs to this version, keeping rules, learnt names, and whatever no flag and no
+configuration says otherwise.
 
 Observers, the sources of names:
     sockets      the DNS questions and answers of every program's own sockets (default)
@@ -47,55 +55,97 @@ counts once its names are asked for again, and on an address shared by names wit
 only for the one without is steered if his user or the host asked for the other.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			o := dataplane.StartOptions{Cgroup: cgroup}
-			err := warming.check()
+			if err := flags.warming.check(); err != nil {
+				return err
+			}
+			l, err := a.loadForStart()
 			if err != nil {
 				return err
 			}
-			if o.Present, err = devices(); err != nil {
+			o, err := flags.options(cmd, l)
+			if err != nil {
 				return err
 			}
-			if cmd.Flags().Changed("observe") {
-				if o.Observe, err = observers(observe, o.Present); err != nil {
-					return err
-				}
-			}
-			if o.History, err = history.option(cmd); err != nil {
-				return err
-			}
-			if o.Own, err = netdev.Addresses(); err != nil {
-				return err
-			}
+			bar := a.progress("starting")
+			defer bar.end()
 			done, err := dataplane.Start(o)
+			bar.end()
 			if err != nil {
-				a.showVerifierLog(err, verifierLog)
+				a.showVerifierLog(err, flags.verifierLog)
 				return err
 			}
-			return a.printStarted(done, &warming)
+			if l.keep != nil {
+				l.keep()
+			}
+			return a.printStarted(done, l, &flags.warming)
 		},
 	}
-	cmd.Flags().StringArrayVar(&observe, "observe", nil, "`observer`: sockets (default), libc (default), tc or tc:IF,...; may be given more than once")
-	cmd.Flags().StringVar(&cgroup, "cgroup", "", "attach to this cgroup v2 `directory` and what is below it (default: the root)")
-	warming.flags(cmd)
-	history.add(cmd)
-	cmd.Flags().BoolVar(&verifierLog, "verifier-log", false, "if the kernel refuses a program, print its whole log")
+	cmd.Flags().StringArrayVar(&flags.observe, "observe", nil, "`observer`: sockets (default), libc (default), tc or tc:IF,...; may be given more than once")
+	cmd.Flags().StringVar(&flags.cgroup, "cgroup", "", "attach to this cgroup v2 `directory` and what is below it (default: the root)")
+	flags.warming.flags(cmd)
+	flags.history.add(cmd)
+	cmd.Flags().BoolVar(&flags.verifierLog, "verifier-log", false, "if the kernel refuses a program, print its whole log")
 	_ = cmd.MarkFlagDirname("cgroup")
 	_ = cmd.RegisterFlagCompletionFunc("observe", cobra.FixedCompletions([]string{"sockets", "libc", "tc"}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
 
-func (a *app) printStarted(done dataplane.Started, warming *warmStart) error {
-	result := startResult{Action: done.Action, Observers: done.Observers.Strings(), Cgroup: done.Cgroup, History: done.History, Warnings: notNil(done.Warnings)}
+// options puts flags, the configuration and the host's interfaces together.
+func (f *startFlags) options(cmd *cobra.Command, l *loaded) (o dataplane.StartOptions, err error) {
+	o = dataplane.StartOptions{Cgroup: f.cgroup, Rules: l.Rules, History: l.History}
+	if !cmd.Flags().Changed("cgroup") {
+		o.Cgroup = l.Cgroup
+	}
+	if !cmd.Flags().Changed("flush") && l.Flush != nil {
+		f.warming.flush = yesOrNo(*l.Flush)
+	}
+	if cmd.Flags().Changed("history") {
+		if o.History, err = f.history.option(cmd); err != nil {
+			return o, err
+		}
+	}
+	if o.Present, err = devices(); err != nil {
+		return o, err
+	}
+	observe := f.observe
+	if !cmd.Flags().Changed("observe") {
+		observe = l.Observe
+	}
+	if len(observe) > 0 {
+		if o.Observe, err = observers(observe, o.Present); err != nil {
+			return o, err
+		}
+	}
+	o.Own, err = netdev.Addresses()
+	return o, err
+}
+
+func (a *app) printStarted(done dataplane.Started, l *loaded, warming *warmStart) error {
+	fresh := done.Action == "started"
+	result := startResult{Action: done.Action, Observers: done.Observers.Strings(), Cgroup: done.Cgroup, History: done.History,
+		Warnings: notNil(done.Warnings), Configuration: configState{Files: notNil(l.files)}}
 	if done.Observers.TC {
 		result.Warnings = append(result.Warnings, "what the observer tc learns counts for the whole host, whoever asked")
+	}
+	if !fresh && len(l.files) > 0 {
+		running, err := runningDigest()
+		if err != nil {
+			return err
+		}
+		if result.Configuration.Differs = running != l.digest(); result.Configuration.Differs {
+			result.Warnings = append(result.Warnings, "the rules stay as they run, and the configuration has others; "+cureDiffers)
+		}
 	}
 	for _, w := range result.Warnings {
 		a.warn("warning: %s", w)
 	}
 	if a.output != "json" {
 		a.warn("%s; observers: %s; cgroup: %s", done.Action, strings.Join(result.Observers, " "), done.Cgroup)
+		if fresh && len(l.files) > 0 {
+			a.warn("rules of the configuration: %d", l.Rules.Len())
+		}
 	}
-	result.Warm = warming.run(a, done.Action == "started")
+	result.Warm = warming.run(a, fresh && l.Rules.Len() == 0)
 	return a.print("Start", result, func() {})
 }
 

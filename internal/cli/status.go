@@ -22,6 +22,8 @@ type statusResult struct {
 	Counters   map[string]uint64 `json:"counters"`
 	Memory     uint64            `json:"memory_bytes"`
 	Warnings   []string          `json:"warnings"`
+
+	Configuration configState `json:"configuration"`
 }
 
 type programRow struct {
@@ -54,7 +56,16 @@ func (a *app) status() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := a.print("Status", statusData(st), func() { a.printStatus(st) }); err != nil {
+			config := configState{Files: []string{}}
+			if st.State == dataplane.StateStarted {
+				config = a.compareConfig(st.Digest)
+			}
+			if w := config.warning(); w != "" {
+				st.Warnings = append(st.Warnings, w)
+			}
+			data := statusData(st)
+			data.Configuration = config
+			if err := a.print("Status", data, func() { a.printStatus(st, config) }); err != nil {
 				return err
 			}
 			if st.State != dataplane.StateStarted {
@@ -83,14 +94,15 @@ func statusData(st dataplane.Status) statusResult {
 	return r
 }
 
-func notNil(s []string) []string {
+// notNil is for JSON, where a list of nothing is [].
+func notNil[T any](s []T) []T {
 	if s == nil {
-		return []string{}
+		return []T{}
 	}
 	return s
 }
 
-func (a *app) printStatus(st dataplane.Status) {
+func (a *app) printStatus(st dataplane.Status, config configState) {
 	for _, w := range st.Warnings {
 		a.warn("warning: %s", w)
 	}
@@ -98,8 +110,8 @@ func (a *app) printStatus(st dataplane.Status) {
 	if st.State == dataplane.StateStopped || st.Cgroup == "" {
 		return
 	}
-	fmt.Fprintf(a.Stdout, "observers: %s\ncgroup: %s\nnetwork namespace: %s\nrules: %d (generation %d)\nhistory: %s\nkernel memory: %.1f MB\n",
-		printable(strings.Join(st.Observers, " ")), printable(st.Cgroup), thisOrAnother(st.Home), st.Rules, st.Generation,
+	fmt.Fprintf(a.Stdout, "observers: %s\ncgroup: %s\nnetwork namespace: %s\nrules: %d (generation %d)\nconfiguration: %s\nhistory: %s\nkernel memory: %.1f MB\n",
+		printable(strings.Join(st.Observers, " ")), printable(st.Cgroup), thisOrAnother(st.Home), st.Rules, st.Generation, printable(config.String()),
 		yesOrNo(st.History), float64(st.Memory)/1e6)
 	fmt.Fprintln(a.Stdout, "\nprograms:")
 	for _, p := range st.Programs {

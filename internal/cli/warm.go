@@ -38,11 +38,11 @@ func (w *warmStart) check() error {
 }
 
 // run takes the steps of a warm start. In text each is told as it is done.
-func (w *warmStart) run(a *app, fresh bool) []warm.Step {
+func (w *warmStart) run(a *app, bare bool) []warm.Step {
 	var steps []warm.Step
 	o := warm.Options{Flush: w.flush == "yes", Teach: teach, Names: namesOfRules}
-	if fresh {
-		o.Names = func() ([]pattern.Name, int, error) { return nil, 0, nil } // rules do not outlive a stop
+	if bare {
+		o.Names = func() ([]pattern.Name, int, error) { return nil, 0, nil } // there are no rules
 	}
 	warm.Run(context.Background(), o, func(s warm.Step) {
 		steps = append(steps, s)

@@ -169,3 +169,15 @@ func Names(dir, suffix string) ([]string, error) {
 	slices.Sort(names)
 	return names, nil
 }
+
+// Exists tells whether there is something at a path, be it a link that leads nowhere.
+func Exists(path string) (bool, error) {
+	_, err := os.Lstat(path)
+	switch {
+	case err == nil:
+		return true, nil
+	case errors.Is(err, fs.ErrNotExist):
+		return false, nil
+	}
+	return false, failure(path, cause(err))
+}

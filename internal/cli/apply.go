@@ -1,0 +1,178 @@
+package cli
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/domain-route/domain-route/internal/dataplane"
+	"github.com/domain-route/domain-route/internal/pattern"
+	"github.com/domain-route/domain-route/internal/ruleio"
+	"github.com/domain-route/domain-route/internal/ruleset"
+)
+
+// applyOptions say what to do with a rule set that was read.
+type applyOptions struct {
+	dry    bool
+	keep   bool // rules that the new set has no word about
+	strict bool
+	reset  bool
+}
+
+// applied is what came of it.
+type applied struct {
+	counts
+	dry      bool
+	from, to *ruleset.Set // the same where nothing changes
+	rules    int
+	warnings []string
+	reset    *resetList
+	failed   error // closing connections; the rules are as wanted
+}
+
+type applyResult struct {
+	DryRun bool `json:"dry_run"` // nothing is changed
+	counts
+	Rules    int                 `json:"rules"` // then
+	Findings []ruleio.Finding    `json:"findings"`
+	Lists    []ruleio.ListReport `json:"lists"`
+	Warnings []string            `json:"warnings"`
+	Reset    *resetList          `json:"reset,omitempty"` // --reset
+}
+
+func (a *app) apply() *cobra.Command {
+	var o applyOptions
+	var file, prune string
+	cmd := &cobra.Command{
+		Use:   "apply",
+		Short: "Put the configuration's rules in force, all at once; say what changes",
+		Long: `Makes the rules those of the configuration: computes the whole set, says what differs from the rules that run,
+and puts it in force in one step, or changes nothing at all if there is any error. On standard output:
+    + PATTERN TARGET          added
+    - PATTERN TARGET          deleted
+    ~ PATTERN TARGET -> NEW   changed
+On a terminal the first 20 of each, elsewhere all. What lists hold that rules cannot say, and rules that get in each other's
+way, are told on standard error, with file and line.
+
+-f reads one other file instead: one of the form of the configuration, or rules as domain-route rule list prints them.`,
+		Example: "  domain-route apply --dry-run\n  domain-route rule list | domain-route apply -f -",
+		Args:    noArgs,
+		RunE: func(*cobra.Command, []string) error {
+			if prune != "yes" && prune != "no" {
+				return usageError{fmt.Errorf("--prune=%s: it is yes or no", prune)}
+			}
+			o.keep = prune == "no"
+			bar := a.progress("reading rules")
+			defer bar.end()
+			l, err := a.readRules(file, loadOptions{bar: bar, thorough: o.dry})
+			if err != nil {
+				return err
+			}
+			return a.applyRules(l, o, bar)
+		},
+	}
+	cmd.Flags().StringVarP(&file, "file", "f", "", "read this `file` in place of the configuration; - is standard input")
+	cmd.Flags().BoolVar(&o.dry, "dry-run", false, "change nothing, only say what would")
+	cmd.Flags().StringVar(&prune, "prune", "yes", "`yes|no`: delete the running rules that are not among the new ones")
+	cmd.Flags().BoolVar(&o.strict, "strict", false, "refuse rules for public suffixes, such as com or co.uk")
+	cmd.Flags().BoolVar(&o.reset, "reset", false, "then close the connections that would now go elsewhere; see: domain-route reset --help")
+	_ = cmd.RegisterFlagCompletionFunc("prune", cobra.FixedCompletions([]string{"yes", "no"}, cobra.ShellCompDirectiveNoFileComp))
+	return cmd
+}
+
+// applyRules puts rules that were read in force and says what that changed.
+func (a *app) applyRules(l *loaded, o applyOptions, bar *progress) error {
+	bar.end()
+	if a.output != "json" {
+		a.printFindings(l)
+	}
+	if err := l.refused(o.strict); err != nil {
+		return err
+	}
+	bar = a.progress("putting rules in force")
+	defer bar.end()
+	var done applied
+	err := withSystem(func(s *dataplane.System) (err error) {
+		done, err = swap(s, l, o)
+		return err
+	})
+	bar.end()
+	if err != nil {
+		return err
+	}
+	for _, w := range done.warnings {
+		a.warn("warning: %s", w)
+	}
+	result := applyResult{DryRun: o.dry, counts: done.counts, Rules: done.rules, Findings: notNil(l.Findings), Lists: notNil(l.Lists),
+		Warnings: notNil(done.warnings), Reset: done.reset}
+	err = printList(a, "Apply", result, "changes", each(changes(done.from, done.to), changeRowOf), func() {
+		a.printChanges(done.from, done.to, done.counts)
+		a.printReset(done.reset, done.failed)
+		a.warn("%s", done)
+	})
+	return cmp.Or(err, done.failed)
+}
+
+// swap makes the running rules what was read, unless they are that already.
+func swap(s *dataplane.System, l *loaded, o applyOptions) (done applied, err error) {
+	if o.reset && !s.AtHome() {
+		return done, errResetAway
+	}
+	done = applied{dry: o.dry, from: l.Rules, to: l.Rules}
+	running, err := s.Digest()
+	if err != nil {
+		return done, err
+	}
+	if running != l.digest() {
+		if done.from, err = s.Rules(); err != nil {
+			return done, err
+		}
+		if o.keep {
+			addMissing(done.to, done.from)
+		}
+		var targets []ruleset.Target
+		done.counts, targets = tally(done.from, done.to)
+		done.warnings = targetWarnings(targets, s.AtHome())
+	}
+	done.rules = done.to.Len()
+	if done.any() && !o.dry {
+		if err := s.SetRules(done.to); err != nil {
+			return done, err
+		}
+	}
+	if o.reset {
+		done.reset, done.failed = resetAfter(s, done.to, o.dry)
+	}
+	return done, nil
+}
+
+// addMissing adds those rules that a set has no word about.
+func addMissing(to, from *ruleset.Set) {
+	for r := range from.All() {
+		if _, there := to.Get(r.Pattern, r.Condition); !there {
+			to.Add(r)
+		}
+	}
+}
+
+// resetAfter closes, or lists, what a rule set has elsewhere.
+func resetAfter(s *dataplane.System, set *ruleset.Set, dry bool) (*resetList, error) {
+	flags := resetFlags{reset: true, dry: dry}
+	return flags.close(s, set, pattern.Pattern{Kind: pattern.Default, Name: pattern.Root})
+}
+
+// String sums it up.
+func (d applied) String() string {
+	switch {
+	case !d.any():
+		return fmt.Sprintf("nothing to change; rules: %d", d.rules)
+	case d.dry:
+		return fmt.Sprintf("dry run, nothing is changed; would be added: %d, deleted: %d, changed: %d; rules then: %d", d.Added, d.Removed, d.Changed, d.rules)
+	}
+	return fmt.Sprintf("applied; added: %d, deleted: %d, changed: %d; rules: %d", d.Added, d.Removed, d.Changed, d.rules)
+}
+
+// errNothing is for an input that would delete all rules by mistake.
+var errNothing = usageError{errors.New("there are no rules in it, not even the line \"" + noRules + "\", so that it is taken for a mistake")}

@@ -1,0 +1,100 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/domain-route/domain-route/internal/dataplane"
+)
+
+// configState is how the running rules stand to the configuration.
+type configState struct {
+	Files   []string `json:"files"`           // none: there is no configuration
+	Differs bool     `json:"differs"`         // the running rules are not those of the configuration
+	Error   string   `json:"error,omitempty"` // why it cannot be read
+}
+
+// cureDiffers is what to do about it.
+const cureDiffers = "take its: domain-route apply; or have it take the running ones: domain-route rule save"
+
+// loadForStart loads the configuration. One that was asked for must be there.
+func (a *app) loadForStart() (*loaded, error) {
+	bar := a.progress("reading the configuration")
+	defer bar.end()
+	l, err := a.loadConfig(loadOptions{bar: bar})
+	bar.end()
+	if err != nil {
+		return nil, err
+	}
+	if c, err := a.configuration(); err != nil || c.asked && c.path != "" && len(l.files) == 0 {
+		return nil, c.errNoConfiguration()
+	}
+	if a.output != "json" && len(l.files) > 0 {
+		a.hintAtFindings(l)
+	}
+	return l, nil
+}
+
+// hintAtFindings says in a line that there is something to be looked at.
+func (a *app) hintAtFindings(l *loaded) {
+	skipped, notMeant := 0, 0
+	for _, list := range l.Lists {
+		for _, s := range list.Skipped {
+			skipped += s.Count
+		}
+	}
+	for _, n := range l.Counts {
+		notMeant += n
+	}
+	if skipped+notMeant > 0 {
+		a.warn("of lists skipped: %d, found in rules: %d; see: domain-route apply --dry-run", skipped, notMeant)
+	}
+}
+
+// runningDigest is that of the rules in force.
+func runningDigest() (d [32]byte, err error) {
+	err = withSystem(func(s *dataplane.System) error {
+		d, err = s.Digest()
+		return err
+	})
+	return d, err
+}
+
+// compareConfig compares the configuration with what runs. That it cannot be read is told, and no failure.
+func (a *app) compareConfig(running [32]byte) configState {
+	bar := a.progress("reading the configuration")
+	defer bar.end()
+	l, err := a.loadConfig(loadOptions{bar: bar, quiet: true})
+	state := configState{Files: []string{}}
+	switch {
+	case err != nil:
+		state.Error = err.Error()
+	case len(l.files) > 0:
+		state.Files, state.Differs = l.files, l.digest() != running
+	}
+	return state
+}
+
+// warning is what status warns of, or "".
+func (c configState) warning() string {
+	switch {
+	case c.Error != "":
+		return "the configuration cannot be read: " + c.Error
+	case c.Differs:
+		return "the running rules differ from the configuration; " + cureDiffers
+	}
+	return ""
+}
+
+// String is the line of status.
+func (c configState) String() string {
+	switch {
+	case c.Error != "":
+		return "cannot be read"
+	case len(c.Files) == 0:
+		return "none"
+	case c.Differs:
+		return strings.Join(c.Files, " ") + " (the running rules differ)"
+	}
+	return fmt.Sprintf("%s (as it runs)", strings.Join(c.Files, " "))
+}

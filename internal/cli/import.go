@@ -1,0 +1,155 @@
+package cli
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/domain-route/domain-route/internal/listformat"
+	"github.com/domain-route/domain-route/internal/ruleio"
+)
+
+// importOptions are what the flags of import say.
+type importOptions struct {
+	target, format, match, category string
+	attributes                      []string
+	to                              string
+	apply                           applyOptions
+}
+
+// formats are all list formats, as --format takes them.
+var formats = []string{"plain", "hosts", "dnsmasq", "adblock", "v2fly", "geosite", "sing-box", "clash-domain", "clash-classical"}
+
+func (a *app) importLists() *cobra.Command {
+	o := importOptions{apply: applyOptions{keep: true}}
+	cmd := &cobra.Command{
+		Use:   "import FILE... --target TARGET",
+		Short: "Add rules for all names of lists, as other tools have them",
+		Long: `Reads lists of names and adds a rule with the target for each of their patterns, all in one step; - is standard
+input. Formats: plain, hosts, dnsmasq, adblock, v2fly, geosite, sing-box, clash-domain, clash-classical; without --format
+it is guessed, and said. In a plain list --match says what a bare name means: suffix, it and its subdomains, or exact. What
+rules cannot say (keywords, regular expressions, ports) is counted and never widened. What a list makes an exception gets
+the target direct. Files may be compressed with gzip or zstd.
+
+--to running (the default) changes the rules that run. --to config copies the patterns to lists/NAME.txt beside the
+configuration, and adds config.d/NAME.yaml that names it; domain-route apply puts that in force.`,
+		Example: "  domain-route import --target wg0 --format dnsmasq accelerated-domains.china.conf\n" +
+			"  domain-route import --target wg0 --category cn --to config geosite.dat",
+		Args: func(cmd *cobra.Command, given []string) error {
+			if len(given) == 0 {
+				return usageError{fmt.Errorf("wrong number of arguments; usage: %s", cmd.UseLine())}
+			}
+			return nil
+		},
+		RunE: func(_ *cobra.Command, given []string) error {
+			if o.target == "" {
+				return usageError{errors.New("where are the names to go? give --target")}
+			}
+			if o.to != "running" && o.to != "config" {
+				return usageError{fmt.Errorf("--to %q: it is running or config", o.to)}
+			}
+			bar := a.progress("reading lists")
+			defer bar.end()
+			if o.to == "config" {
+				return a.importToConfig(given, o, bar)
+			}
+			l, err := a.readLists(given, o, bar)
+			if err != nil {
+				return err
+			}
+			return a.applyRules(l, o.apply, bar)
+		},
+	}
+	o.flags(cmd)
+	return cmd
+}
+
+func (o *importOptions) flags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVarP(&o.target, "target", "t", "", "where the names go: a `target` as of rule add")
+	f.StringVar(&o.format, "format", "", "`format` of the lists (default: guessed)")
+	f.StringVar(&o.match, "match", "", "plain lists: a bare name is `suffix|exact`")
+	f.StringVar(&o.category, "category", "", "geosite.dat: which `list` of it")
+	f.StringSliceVar(&o.attributes, "attribute", nil, "v2fly and geosite: only entries with this `attribute`, or with !it those without")
+	f.StringVar(&o.to, "to", "running", "change the rules that run, or add to the configuration: `running|config`")
+	f.BoolVar(&o.apply.dry, "dry-run", false, "change nothing, only say what would")
+	f.BoolVar(&o.apply.strict, "strict", false, "refuse rules for public suffixes, such as com or co.uk")
+	f.BoolVar(&o.apply.reset, "reset", false, "then close the connections that would now go elsewhere; see: domain-route reset --help")
+	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("match", cobra.FixedCompletions([]string{"suffix", "exact"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("to", cobra.FixedCompletions([]string{"running", "config"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("target", func(cmd *cobra.Command, _ []string, start string) ([]string, cobra.ShellCompDirective) {
+		return completeRuleAdd(cmd, []string{"pattern"}, start)
+	})
+}
+
+// listKeys is a list in the configuration. Its JSON is YAML.
+type listKeys struct {
+	File       string   `json:"file"`
+	Format     string   `json:"format,omitempty"`
+	Match      string   `json:"match,omitempty"`
+	Target     string   `json:"target"`
+	Category   string   `json:"category,omitempty"`
+	Attributes []string `json:"attributes,omitempty"`
+}
+
+// readLists reads lists as a configuration that has nothing else would.
+func (a *app) readLists(files []string, o importOptions, bar *progress) (*loaded, error) {
+	in := newInputs()
+	here, err := os.Getwd()
+	if err != nil {
+		return nil, fmt.Errorf("find the current directory: %w", err)
+	}
+	var lists []listKeys
+	stdin := filepath.Join(here, standardInput)
+	for _, f := range files {
+		lists = append(lists, listKeys{f, o.format, o.match, o.target, o.category, o.attributes})
+	}
+	text, err := json.Marshal(map[string]any{"lists": lists})
+	if err != nil {
+		return nil, err
+	}
+	f, err := ruleio.Parse(ruleio.Source{Path: filepath.Join(here, "import"), Data: text})
+	if err != nil {
+		return nil, inWords(err)
+	}
+	l := &loaded{files: files}
+	if l.Config, err = ruleio.Merge([]*ruleio.File{f}); err != nil {
+		return nil, inWords(err)
+	}
+	with := loadOptions{bar: bar}.with(in)
+	with.Open = func(path string) (io.ReadCloser, error) {
+		if path == stdin {
+			return io.NopCloser(a.Stdin), nil
+		}
+		return in.open(path)
+	}
+	if l.Loaded, err = l.Load(with); err != nil {
+		return nil, inWords(err)
+	}
+	return l, nil
+}
+
+// inWords takes the place out of an error that is in no file.
+func inWords(err error) error {
+	var e *ruleio.Error
+	if errors.As(err, &e) && filepath.Base(e.Path) == "import" {
+		return usageError{errors.New(e.Reason)}
+	}
+	return err
+}
+
+// known tells whether a format is one of ours.
+func knownFormat(name string) (listformat.Format, error) {
+	for _, f := range formats {
+		if f == name {
+			return listformat.Format(f), nil
+		}
+	}
+	return "", usageError{fmt.Errorf("no format %q; there are %v", name, formats)}
+}

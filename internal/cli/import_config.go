@@ -1,0 +1,156 @@
+package cli
+
+import (
+	"bytes"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/domain-route/domain-route/internal/listformat"
+	"github.com/domain-route/domain-route/internal/pattern"
+	"github.com/domain-route/domain-route/internal/ruleio"
+	"github.com/domain-route/domain-route/internal/ruleset"
+)
+
+// importedRow is a list that was copied beside the configuration.
+type importedRow struct {
+	Config   string              `json:"config"` // the file that names it
+	Lists    []string            `json:"lists"`  // the copy, and one of its exceptions if it has some
+	Patterns int                 `json:"patterns"`
+	Replaced bool                `json:"replaced"` // there was one of that name
+	Read     []ruleio.ListReport `json:"read"`
+
+	files map[string][]byte
+}
+
+// importToConfig copies lists beside the configuration. Nothing is written before all of them are read.
+func (a *app) importToConfig(files []string, o importOptions, bar *progress) error {
+	c, err := a.configuration()
+	if err != nil {
+		return err
+	}
+	if c.path == "" {
+		return c.errNoConfiguration()
+	}
+	rows := []importedRow{}
+	for _, file := range files {
+		l, err := a.readLists([]string{file}, o, bar)
+		if err != nil {
+			return err
+		}
+		bar.end()
+		if a.output != "json" {
+			a.printFindings(l)
+		}
+		if err := l.refused(o.apply.strict); err != nil {
+			return err
+		}
+		row, err := c.planImport(listName(file, o.category), l, o)
+		if err != nil {
+			return err
+		}
+		if slices.ContainsFunc(rows, func(r importedRow) bool { return r.Config == row.Config }) {
+			return usageError{fmt.Errorf("two lists would be %s; import them one by one, renamed", row.Config)}
+		}
+		rows = append(rows, row)
+	}
+	for _, row := range rows {
+		if o.apply.dry {
+			break
+		}
+		for _, path := range append(slices.Clone(row.Lists), row.Config) { // the one that names them comes last
+			if err := writeConfig(path, row.files[path]); err != nil {
+				return err
+			}
+		}
+	}
+	return a.print("Import", map[string]any{"imported": rows, "dry_run": o.apply.dry}, func() {
+		for _, row := range rows {
+			word := map[bool]string{false: "written", true: "replaced"}[row.Replaced]
+			if o.apply.dry {
+				word = "dry run, would be " + word
+			}
+			a.warn("%s: %s and %s, patterns: %d", word, row.Config, strings.Join(row.Lists, ", "), row.Patterns)
+		}
+		if !o.apply.dry {
+			a.warn("the running rules are as before; to have them so: domain-route apply")
+		}
+	})
+}
+
+// planImport says what is to be written.
+func (c configuration) planImport(name string, l *loaded, o importOptions) (importedRow, error) {
+	row := importedRow{Config: c.beside("config.d", name+".yaml"), Read: notNil(l.Lists), Patterns: l.Rules.Len(), files: map[string][]byte{}}
+	files, err := c.files()
+	if err != nil {
+		return row, err
+	}
+	row.Replaced = slices.Contains(files, row.Config)
+	if err := notOurs(row.Config, files); err != nil {
+		return row, err
+	}
+	target, err := ruleset.ParseTarget(o.target)
+	if err != nil {
+		return row, err
+	}
+	text := fmt.Appendf(nil, "%simport.\nlists:\n", writtenMark)
+	direct := ruleset.Target{Kind: ruleset.Direct}
+	for _, t := range slices.Compact([]ruleset.Target{target, direct}) {
+		file := name + ".txt"
+		if t != target {
+			file = name + "-exceptions.txt" // later, so that it beats the list
+		}
+		list, err := plainList(l.Rules, t)
+		if err != nil {
+			return row, err
+		}
+		if len(list) == 0 && t != target {
+			continue
+		}
+		path := c.beside("lists", file)
+		row.Lists, row.files[path] = append(row.Lists, path), list
+		text = fmt.Appendf(text, "  - file: ../lists/%s\n    format: plain\n    match: suffix\n    target: %q\n", file, t.String())
+	}
+	row.files[row.Config] = text
+	return row, nil
+}
+
+// plainList is a list of the patterns that go to a target.
+func plainList(set *ruleset.Set, t ruleset.Target) ([]byte, error) {
+	var b bytes.Buffer
+	report, err := listformat.Write(&b, listformat.WriteOptions{Format: listformat.Plain}, func(yield func(pattern.Pattern) bool) {
+		for r := range set.All() {
+			if r.Target == t && !yield(r.Pattern) {
+				return
+			}
+		}
+	})
+	if err == nil && len(report.Skipped) > 0 {
+		err = usageError{fmt.Errorf("a plain list cannot say %s (%s)", report.Skipped[0].First, report.Skipped[0].Kind)}
+	}
+	return b.Bytes(), err
+}
+
+// listName makes a name for the copy of a list.
+func listName(file, category string) string {
+	name := filepath.Base(file)
+	if file == standardInput {
+		name = "imported"
+	}
+	for _, ending := range []string{".gz", ".zst", ".txt", ".conf", ".dat", ".json", ".yaml", ".yml", ".list"} {
+		name = strings.TrimSuffix(name, ending)
+	}
+	if category != "" {
+		name += "-" + category
+	}
+	return strings.Trim(strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z', r >= '0' && r <= '9', r == '-', r == '_', r == '.':
+			return r
+		case r >= 'A' && r <= 'Z':
+			return r + 'a' - 'A'
+		}
+		return '-'
+	}, name), "-.")
+}

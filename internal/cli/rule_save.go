@@ -1,0 +1,187 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"github.com/domain-route/domain-route/internal/dataplane"
+	"github.com/domain-route/domain-route/internal/hostfile"
+	"github.com/domain-route/domain-route/internal/ruleset"
+)
+
+// savedName is the file of config.d that rule save writes: it is read last, so that it has the last word.
+const savedName = "99-saved.yaml"
+
+type savedResult struct {
+	File  string `json:"file"`
+	Saved bool   `json:"saved"` // false: there is nothing to save, and no such file
+	Rules int    `json:"rules"` // that run
+}
+
+func (a *app) ruleSave() *cobra.Command {
+	return &cobra.Command{
+		Use:   "save",
+		Short: "Write to the configuration what the running rules have more, less or otherwise",
+		Long: `Writes to config.d/` + savedName + `, beside the configuration, the rules that run and are not in the other files, and which of theirs
+do not run, so that the configuration comes to the rules that run now. Where it does without, the file is removed.`,
+		Args: noArgs,
+		RunE: func(*cobra.Command, []string) error {
+			c, err := a.configuration()
+			if err != nil {
+				return err
+			}
+			if c.path == "" {
+				return usageError{errors.New("--config none: there is nowhere to save to")}
+			}
+			running, err := runningRules()
+			if err != nil {
+				return err
+			}
+			result, err := a.save(c, running)
+			if err != nil {
+				return err
+			}
+			return a.print("RuleSave", result, func() {
+				if result.Saved {
+					a.warn("written: %s", result.File)
+				} else {
+					a.warn("nothing to save: the running rules are those of the configuration")
+				}
+			})
+		},
+	}
+}
+
+// save writes the file, or removes it where it has nothing to say.
+func (a *app) save(c configuration, running *ruleset.Set) (savedResult, error) {
+	path := c.beside("config.d", savedName)
+	result := savedResult{File: path, Rules: running.Len()}
+	files, err := c.files()
+	if err != nil {
+		return result, err
+	}
+	if err := notOurs(path, files); err != nil {
+		return result, err
+	}
+	others := slices.DeleteFunc(slices.Clone(files), func(f string) bool { return f == path })
+	bar := a.progress("reading the configuration")
+	defer bar.end()
+	configured, err := rulesOf(others, nil, bar)
+	bar.end()
+	if err != nil {
+		return result, err
+	}
+	if digestOf(configured) == digestOf(running) {
+		return result, removeFile(path)
+	}
+	text, err := saveFile(running, configured)
+	if err != nil {
+		return result, usageError{fmt.Errorf("these rules cannot be saved: %w", err)}
+	}
+	result.Saved = true
+	if err := c.proveSaved(files, path, text, running); err != nil {
+		return result, err
+	}
+	return result, writeConfig(path, text)
+}
+
+// proveSaved loads the configuration as it will be: it must come to the running rules. A file that is read later may
+// have another opinion.
+func (c configuration) proveSaved(files []string, path string, text []byte, running *ruleset.Set) error {
+	if !slices.Contains(files, path) {
+		files = append(slices.Clone(files), path)
+		slices.SortFunc(files, c.compare)
+	}
+	then, err := rulesOf(files, map[string][]byte{path: text}, nil)
+	if err != nil {
+		return fmt.Errorf("these rules cannot be saved: %w", err)
+	}
+	if digestOf(then) == digestOf(running) {
+		return nil
+	}
+	if last := files[len(files)-1]; last != path {
+		return usageError{fmt.Errorf("%s would be read after %s and says otherwise; give it a name that comes before", last, savedName)}
+	}
+	return usageError{errors.New("these rules cannot be saved: the configuration would not come to them; keep them: domain-route rule list > FILE")}
+}
+
+// compare is the order in which configuration files are read.
+func (c configuration) compare(x, y string) int {
+	switch {
+	case x == y:
+		return 0
+	case x == c.path || y != c.path && x < y:
+		return -1
+	}
+	return 1
+}
+
+// rulesOf loads configuration files; those in texts have other contents than on disk.
+func rulesOf(files []string, texts map[string][]byte, bar *progress) (*ruleset.Set, error) {
+	in := newInputs(hostfile.Trusted)
+	config, err := readConfig(in, files, texts)
+	if err != nil {
+		return nil, err
+	}
+	l, err := config.Load(loadOptions{bar: bar}.with(in))
+	if err != nil {
+		return nil, err
+	}
+	return l.Rules, nil
+}
+
+// writtenMark begins what commands of ours write among the user's own files, and may replace.
+const writtenMark = "# Written by domain-route "
+
+// notOurs refuses to replace a file of the configuration that somebody wrote himself.
+func notOurs(path string, files []string) error {
+	if !slices.Contains(files, path) {
+		return nil
+	}
+	f, err := hostfile.Open(path, hostfile.Trusted)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	head := make([]byte, len(writtenMark))
+	if _, err := io.ReadFull(f, head); err != nil || string(head) != writtenMark {
+		return usageError{fmt.Errorf("%s is not by domain-route (its first line does not begin with %q); rename it first", path, writtenMark)}
+	}
+	return nil
+}
+
+// writeConfig writes a file beside the configuration, and makes its directory if need be.
+func writeConfig(path string, text []byte) error {
+	err := os.MkdirAll(filepath.Dir(path), 0o755)
+	if err == nil {
+		err = hostfile.Replace(path, 0o644, func(w io.Writer) error { _, err := w.Write(text); return err })
+	}
+	return writeFailure(err)
+}
+
+func removeFile(path string) error {
+	err := os.Remove(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	return writeFailure(err)
+}
+
+// writeFailure names the cure where there is one.
+func writeFailure(err error) error {
+	if err == nil {
+		return nil
+	}
+	err = fmt.Errorf("%w: %w", dataplane.ErrRefused, err)
+	if errors.Is(err, unix.EROFS) {
+		return &dataplane.CureError{Err: err, Cure: "make it writable, or keep the rules elsewhere: domain-route rule list > FILE"}
+	}
+	return err
+}
