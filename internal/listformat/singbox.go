@@ -238,8 +238,11 @@ func writeSingBox(w *writing) error {
 	for p := range w.patterns {
 		list := lists[1]
 		switch {
-		case p.Kind == pattern.Default || !spelt(p.Name):
-			w.skip(map[bool]string{true: "default", false: "escaped name"}[p.Kind == pattern.Default], p)
+		case p.Kind == pattern.Default:
+			w.skip(kindWord(p.Kind), p)
+			continue
+		case !spelt(p.Name):
+			w.skip("escaped name", p)
 			continue
 		case p.Kind == pattern.Exact:
 			list = lists[0]

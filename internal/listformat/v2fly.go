@@ -25,12 +25,12 @@ const (
 // files of other lists put on this one cannot be seen from here: a geosite.dat has it all.
 type v2flyList struct {
 	*reading
-	name    string   // as given to Include; "" the list itself
-	line    int      // the line of the list itself that leads to this file; 0 in the list itself
-	want    filter   // of the entries of this file
-	open    []string // the names of the files being read, the outermost first; without the list itself, which has none
-	counted bool     // what is wrong with this file has been counted before
-	seen    *v2flySeen
+	name  string   // as given to Include; "" the list itself
+	line  int      // the line of the list itself that leads to this file; 0 in the list itself
+	want  filter   // of the entries of this file
+	open  []string // the names of the files being read, the outermost first; without the list itself, which has none
+	again bool     // the file has been read before, through another filter
+	seen  *v2flySeen
 }
 
 // v2flySeen is what the files of one reading have in common.
@@ -57,8 +57,9 @@ func (l *v2flyList) entry(number int, line []byte) error {
 	}
 	e, ok := parseV2fly(line)
 	switch {
-	case !ok:
+	case !ok && !l.again:
 		l.count("bad line", number, line)
+	case !ok:
 	case e.kind == "include":
 		return l.include(number, e)
 	case !l.want.takes(e.attrs):
@@ -84,14 +85,11 @@ func (l *v2flyList) item(number int, e v2flyLine) error {
 	return l.emit(Item{Pattern: pattern.Pattern{Kind: kind, Name: name}, File: l.name, Line: number})
 }
 
-// count counts one line that is no item, at the first reading of its file. Line numbers are the list's own: those of
-// other files are told with the text.
+// count counts one line that is no item. Line numbers are the list's own: those of other files are told with the text.
 func (l *v2flyList) count(kind string, number int, text []byte) {
-	switch {
-	case l.counted:
-	case l.name == "":
+	if l.name == "" {
 		l.skip(kind, number, text)
-	default:
+	} else {
 		l.skip(kind, l.line, fmt.Appendf(nil, "%s:%d: %s", l.name, number, text[:min(len(text), maxFirst+1)]))
 	}
 }
@@ -121,7 +119,7 @@ func (l *v2flyList) include(number int, e v2flyLine) error {
 	l.seen.done[key] = true
 	l.seen.opened++
 	inner.open = append(slices.Clip(l.open), name)
-	inner.counted = l.seen.files[name]
+	inner.again = l.seen.files[name]
 	l.seen.files[name] = true
 	return l.read(number, inner)
 }
