@@ -69,7 +69,7 @@ var bad = []struct {
 	{"history: yes\nflush: no\nhistory: no\n", 3, 1, `key "history" comes twice, first on line 1`, true},
 	{"targets:\n  a: wg0\n  b: wg1\n  a: wg2\n", 4, 3, `"a" comes twice`, true},
 	{"? [a]\n: b\n", 1, 3, "a key is wanted here, not a list", true},
-	{"1: 2\n", 1, 1, `unknown key "1"`, false},
+	{"1: 2\n", 1, 1, `unknown key "1"`, true},
 	{"<<: {rules: []}\n", 1, 1, "unknown key", true},
 	// types
 	{"a.b wg0\n", 1, 1, `a mapping is wanted here, not "a.b wg0"`, false},
