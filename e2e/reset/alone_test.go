@@ -165,7 +165,7 @@ func TestNotAtHome(t *testing.T) {
 			t.Errorf("%v: exit %d: %s", args, cmd.ProcessState.ExitCode(), out)
 		}
 	}
-	if out := h.Must("rule", "list"); out != "" {
+	if out := h.Must("rule", "list"); out != "# no rules\n" {
 		t.Errorf("the rule was added: %s", out)
 	}
 }

@@ -40,7 +40,7 @@ func findingWord(k ruleio.Kind) string { return strings.ReplaceAll(string(k), "_
 // printListReport says what format was guessed, and what of a list is not among the rules.
 func (a *app) printListReport(list ruleio.ListReport) {
 	if list.Guessed {
-		a.warn("%s: read as %s, as it looks; to say so: format: %s", list.Path, list.Format, list.Format)
+		a.warn("%s: no format is given; by its looks it is %s", list.Path, list.Format)
 	}
 	a.printSkipped(list.Path, list.Report)
 }

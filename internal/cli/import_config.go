@@ -87,7 +87,7 @@ func (c configuration) planImport(name string, l *loaded, o importOptions) (impo
 		return row, err
 	}
 	row.Replaced = slices.Contains(files, row.Config)
-	if err := notOurs(row.Config, files); err != nil {
+	if err := notOurs(row.Config); err != nil {
 		return row, err
 	}
 	target, err := ruleset.ParseTarget(o.target)
@@ -109,6 +109,10 @@ func (c configuration) planImport(name string, l *loaded, o importOptions) (impo
 			continue
 		}
 		path := c.beside("lists", file)
+		if err := notOurs(path); err != nil {
+			return row, err
+		}
+		list = append([]byte(writtenMark+"import.\n"), list...)
 		row.Lists, row.files[path] = append(row.Lists, path), list
 		text = fmt.Appendf(text, "  - file: ../lists/%s\n    format: plain\n    match: suffix\n    target: %q\n", file, t.String())
 	}

@@ -67,7 +67,7 @@ func (a *app) save(c configuration, running *ruleset.Set) (savedResult, error) {
 	if err != nil {
 		return result, err
 	}
-	if err := notOurs(path, files); err != nil {
+	if err := notOurs(path); err != nil {
 		return result, err
 	}
 	others := slices.DeleteFunc(slices.Clone(files), func(f string) bool { return f == path })
@@ -140,10 +140,10 @@ func rulesOf(files []string, texts map[string][]byte, bar *progress) (*ruleset.S
 // writtenMark begins what commands of ours write among the user's own files, and may replace.
 const writtenMark = "# Written by domain-route "
 
-// notOurs refuses to replace a file of the configuration that somebody wrote himself.
-func notOurs(path string, files []string) error {
-	if !slices.Contains(files, path) {
-		return nil
+// notOurs refuses to replace a file beside the configuration that somebody wrote himself.
+func notOurs(path string) error {
+	if there, err := hostfile.Exists(path); err != nil || !there {
+		return err
 	}
 	f, err := hostfile.Open(path, hostfile.Trusted)
 	if err != nil {
@@ -152,7 +152,7 @@ func notOurs(path string, files []string) error {
 	defer f.Close()
 	head := make([]byte, len(writtenMark))
 	if _, err := io.ReadFull(f, head); err != nil || string(head) != writtenMark {
-		return usageError{fmt.Errorf("%s is not by domain-route (its first line does not begin with %q); rename it first", path, writtenMark)}
+		return usageError{fmt.Errorf("%s is there already, and not by domain-route, whose files begin with %q; rename it first", path, writtenMark)}
 	}
 	return nil
 }

@@ -92,7 +92,10 @@ only for the one without is steered if his user or the host asked for the other.
 
 // options puts flags, the configuration and the host's interfaces together.
 func (f *startFlags) options(cmd *cobra.Command, l *loaded) (o dataplane.StartOptions, err error) {
-	o = dataplane.StartOptions{Cgroup: f.cgroup, Rules: l.Rules, History: l.History}
+	o = dataplane.StartOptions{Cgroup: f.cgroup, History: l.History}
+	if l.Rules.Len() > 0 {
+		o.Rules = l.Rules
+	}
 	if !cmd.Flags().Changed("cgroup") {
 		o.Cgroup = l.Cgroup
 	}
