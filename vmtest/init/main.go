@@ -2,7 +2,8 @@
 // the exit code on the serial console and switches the machine off.
 //
 // What it runs is laid down in the initramfs: /bin/vm.test, its arguments in /vmtest/args and its environment in /vmtest/env
-// (one a line), kernel modules in /vmtest/modules (loaded in the order of their names).
+// (one a line), kernel modules in /vmtest/modules (loaded in the order of their names). If there is /vmtest/disk, it makes way for
+// the program named there instead, on the disk.
 package main
 
 import (
@@ -33,6 +34,9 @@ func main() {
 }
 
 func run() (int, error) {
+	if program, err := lines(diskFile); err == nil && len(program) == 1 {
+		return 0, bootDisk(program[0])
+	}
 	if err := prepare(); err != nil {
 		return 0, err
 	}

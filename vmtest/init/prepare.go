@@ -15,7 +15,7 @@ type mount struct {
 	flags             uintptr
 }
 
-// bpffs is left out on purpose: mounting it is one of the things under test.
+// The first three are what every guest has, one with a disk included. bpffs is left out on purpose: mounting it is one of the things under test.
 var mounts = []mount{
 	{"proc", "/proc", "", unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC},
 	{"sysfs", "/sys", "", unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC},
@@ -39,11 +39,8 @@ var etc = map[string]string{
 
 func prepare() error {
 	for _, m := range mounts {
-		if err := os.MkdirAll(m.at, 0o755); err != nil {
+		if err := mountOne(m); err != nil {
 			return err
-		}
-		if err := unix.Mount(m.kind, m.at, m.kind, m.flags, m.options); err != nil {
-			return fmt.Errorf("mounting %s on %s: %w", m.kind, m.at, err)
 		}
 	}
 	for name, text := range etc {
@@ -61,6 +58,16 @@ func prepare() error {
 		return fmt.Errorf("looking for IPv6, which should be built in: %w", err)
 	}
 	return bringUp("lo")
+}
+
+func mountOne(m mount) error {
+	if err := os.MkdirAll(m.at, 0o755); err != nil {
+		return err
+	}
+	if err := unix.Mount(m.kind, m.at, m.kind, m.flags, m.options); err != nil {
+		return fmt.Errorf("mounting %s on %s: %w", m.kind, m.at, err)
+	}
+	return nil
 }
 
 // parameters of modules. Without this one the dummy module brings a device dummy0, a name that tests may want themselves.

@@ -1,0 +1,79 @@
+# shellcheck shell=bash
+# The disk of the guest with systemd; sourced by run. Its programs are Debian's, unpacked and not installed.
+
+readonly USERLAND_SUITE=bookworm
+readonly USERLAND=(systemd) # and what it depends on
+readonly DISK_SIZE=192M     # sparse
+
+# userland_files: the names of the packages' files, in the archive as the list has it.
+userland_files() {
+	apt_own apt-get install --print-uris -qq -t "$USERLAND_SUITE" --no-install-recommends "${USERLAND[@]}" | cut -d' ' -f2 | sort
+}
+
+# fetch_userland: has them unpacked in $CACHE/userland/KEY, and sets USERLAND_DIR to that. KEY stands for their versions.
+fetch_userland() {
+	local files key stage
+	files=$(userland_files)
+	[[ -n $files ]] || die "no package ${USERLAND[*]} in the archive's $USERLAND_SUITE"
+	key=$(sha256sum <<<"$files" | cut -c1-16)
+	USERLAND_DIR=$CACHE/userland/$key
+	[[ ! -d $USERLAND_DIR ]] || return 0
+	say "downloading $(wc -l <<<"$files") packages: ${USERLAND[*]}, and what it depends on"
+	rm -rf "$CACHE"/userland # other versions, and what an interrupted run left; the lock is ours
+	mkdir -p "$CACHE/userland"
+	stage=$(mktemp -d "$CACHE/userland/.stage.XXXXXX")
+	if ! download_userland "$stage/deb" || ! unpack_userland "$stage/deb" "$stage/root"; then
+		rm -rf "$stage"
+		die "the packages of the guest with systemd could not be fetched"
+	fi
+	mv "$stage/root" "$USERLAND_DIR"
+	rm -rf "$stage"
+}
+
+# download_userland DIR
+download_userland() {
+	mkdir -p "$1/partial"
+	apt_own apt-get install --download-only -qq -y -t "$USERLAND_SUITE" --no-install-recommends \
+		-o "Dir::Cache::archives=$1" "${USERLAND[@]}" >/dev/null
+}
+
+# unpack_userland DIR ROOT: with /bin, /lib and so on being links, as Debian's installer makes them, and without what no program reads.
+unpack_userland() {
+	local root=$2 deb dir
+	for dir in bin sbin lib lib64; do
+		mkdir -p "$root/usr/$dir"
+		ln -s "usr/$dir" "$root/$dir"
+	done
+	for deb in "$1"/*.deb; do
+		dpkg-deb --fsys-tarfile "$deb" | tar -x --keep-directory-symlink --no-same-owner -C "$root" || return
+	done
+	rm -rf "$root"/usr/share/{bash-completion,bug,doc,i18n,info,lintian,locale,man,perl5,zsh} "$root"/usr/lib/*/gconv
+	mkdir -p "$root"/{dev,opt/other,proc,root,run,sys,tmp}
+	chmod 1777 "$root/tmp"
+}
+
+# older_than RELEASE VERSION
+older_than() { [[ $(printf '%s\n' "$2" "${1%%[-+]*}" | sort -V | head -n 1) != "$2" ]]; }
+
+# build_disk OUTPUT PROGRAM RELEASE: the disk as it is before the first boot: systemd, the files of vmtest/systemd/root, the
+# program under test with its unit as contrib/ has it and docs/boot.md says, and the guest's own program.
+build_disk() {
+	local dir=$WORK/disk units=$HERE/../contrib/systemd
+	cp -al -- "$USERLAND_DIR" "$dir"
+	# What is there is linked to the cache: nothing may be written over it.
+	cp -r --remove-destination --no-preserve=ownership -- "$HERE"/systemd/root/. "$dir/"
+	mkdir -p "$dir"/usr/local/{bin,sbin}
+	install -m 755 "$2" "$dir/usr/local/sbin/domain-route"
+	install -m 755 "$WORK/guest" "$dir/usr/local/bin/guest"
+	install -m 755 "$WORK/guest" "$dir/usr/local/bin/dnsmasq"
+	install -m 755 "$dir"/usr/lib/x86_64-linux-gnu/{ld-linux-x86-64.so.2,libc.so.6} "$dir/opt/other/"
+	install -m 644 "$units/domain-route.service" "$dir/etc/systemd/system/"
+	if older_than "$3" 6.6; then
+		install -D -m 644 -t "$dir/etc/systemd/system/domain-route.service.d" "$units/domain-route.service.d/linux-below-6.6.conf"
+	fi
+	# As `systemctl enable` does.
+	mkdir -p "$dir/etc/systemd/system/sysinit.target.wants"
+	ln -s ../domain-route.service "$dir/etc/systemd/system/sysinit.target.wants/"
+	PATH=$PATH:/usr/sbin:/sbin mke2fs -q -t ext4 -O ^has_journal -d "$dir" "$1" "$DISK_SIZE"
+	rm -rf "$dir"
+}

@@ -1,0 +1,237 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// exitLine is what the host decides by, rebootLine what it starts the machine again by.
+const (
+	exitLine   = "VMTEST-EXIT"
+	rebootLine = "VMTEST-REBOOT"
+)
+
+// secondBoot is a file on the disk: the first boot leaves it.
+const secondBoot = "/var/lib/second-boot"
+
+const (
+	unit   = "domain-route.service"
+	config = "/etc/domain-route/config.yaml"
+)
+
+// byRules is what visits gives while the rules of the configuration hold, without what it gives when there are none.
+const (
+	byRules = "ruled.example vpn0\n203.0.113.50 vpn0\nblocked.example EHOSTUNREACH\n203.0.113.64 EHOSTUNREACH\nplain.example wan0\n"
+	without = "ruled.example wan0\n203.0.113.50 wan0\nblocked.example wan0\n203.0.113.64 wan0\nplain.example wan0\n"
+)
+
+// checks are run one after the other; each begins where the one before ended.
+type checks struct{ failed bool }
+
+func test() error {
+	c := &checks{}
+	_, err := os.Stat(secondBoot)
+	again := err == nil
+	c.step("the first connections", c.booted)
+	c.step("whether it found what runs", c.found)
+	if again {
+		c.step("the compiled rules of the first boot", c.cached)
+	} else {
+		c.step("systemctl reload", c.reload)
+		c.step("a broken configuration", c.broken)
+		c.step("/etc is read-only", c.readOnly)
+		c.step("systemctl stop and start", c.stopped)
+	}
+	if c.failed {
+		log, err := run("journalctl", "--no-pager", "--no-hostname", "-b", "-o", "short-monotonic", "-u", "[!s]*.service")
+		fmt.Println(log, err)
+	}
+	if again || c.failed {
+		return c.end("poweroff", fmt.Sprintf("%s %d", exitLine, map[bool]int{true: 1}[c.failed]))
+	}
+	if err := os.WriteFile(secondBoot, nil, 0o600); err != nil {
+		return err
+	}
+	return c.end("reboot", rebootLine)
+}
+
+// end says how it went, and has systemd end the system as it always does.
+func (c *checks) end(verb, line string) error {
+	fmt.Printf("\n%s\n", line)
+	unix.Sync()
+	_, err := run("systemctl", "--no-block", verb)
+	return err
+}
+
+func (c *checks) step(name string, f func() error) {
+	err := f()
+	if err != nil {
+		c.failed = true
+		fmt.Printf("--- FAIL: %s: %v\n", name, err)
+		return
+	}
+	fmt.Printf("--- PASS: %s\n", name)
+}
+
+// booted: the rules held before there was a network, and for the first program that connected.
+func (c *checks) booted() error {
+	if got := noted("before-network"); got != "true" {
+		return fmt.Errorf("steering before the network came up: %q, want true", got)
+	}
+	if got := noted("first"); got != byRules {
+		return fmt.Errorf("they were:\n%swant\n%s", got, byRules)
+	}
+	if err := active(); err != nil {
+		return err
+	}
+	return holds(byRules)
+}
+
+// active: systemd says so, and the command.
+func active() error {
+	if out, err := run("systemctl", "is-active", unit); err != nil {
+		return fmt.Errorf("the unit is %s", out)
+	}
+	_, err := run("domain-route", "status")
+	return err
+}
+
+func holds(want string) error {
+	if got := visits(); got != want {
+		return fmt.Errorf("now connections go:\n%swant\n%s", got, want)
+	}
+	return nil
+}
+
+// found: a restart, unlike the start at boot, meets programs that run; it must be able to look at them, and to signal them.
+func (c *checks) found() error {
+	if _, err := run("systemctl", "restart", unit); err != nil {
+		return err
+	}
+	log, err := run("journalctl", "--no-pager", "-b", "-o", "cat", "-u", unit)
+	if err != nil {
+		return err
+	}
+	if log = log[max(0, strings.LastIndex(log, "stopped; rules forgotten")):]; !strings.Contains(log, "flush: dnsmasq (pid") || strings.Contains(log, "keeps its cache") {
+		return fmt.Errorf("dnsmasq was not told to forget:\n%s", log)
+	}
+	if told, err := run("journalctl", "--no-pager", "-b", "-o", "cat", "-u", "resolver.service"); err != nil || !strings.Contains(told, "told to forget") {
+		return fmt.Errorf("the resolver says %q, %w", told, err)
+	}
+	status, err := run("domain-route", "status", "-o", "json")
+	if err != nil {
+		return err
+	}
+	for _, library := range []string{"/lib/x86_64-linux-gnu/libc.so.6", "/opt/other/libc.so.6"} {
+		if !attached(status, library) {
+			return fmt.Errorf("%s is not observed: %s", library, status)
+		}
+	}
+	return holds(byRules)
+}
+
+// cached: the second boot need not read the configuration's lists again. What start says of it comes from its journal.
+func (c *checks) cached() error {
+	entries, err := os.ReadDir("/var/cache/domain-route")
+	if err != nil || len(entries) == 0 {
+		return fmt.Errorf("there are none: %v, %w", entries, err)
+	}
+	return nil
+}
+
+func (c *checks) reload() error {
+	before, err := os.ReadFile(config)
+	if err != nil {
+		return err
+	}
+	changed := strings.Replace(string(before), "target: vpn0", "target: direct", 1)
+	if err := os.WriteFile(config, []byte(changed), 0o644); err != nil {
+		return err
+	}
+	if _, err := run("systemctl", "reload", unit); err != nil {
+		return err
+	}
+	err = holds(strings.ReplaceAll(byRules, "vpn0", "wan0"))
+	if err := os.WriteFile(config, before, 0o644); err != nil {
+		return err
+	}
+	if _, again := run("systemctl", "reload", unit); again != nil {
+		return errors.Join(err, again)
+	}
+	return errors.Join(err, holds(byRules))
+}
+
+// broken: a reload that fails changes nothing.
+func (c *checks) broken() error {
+	before, err := os.ReadFile(config)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(config, append(before, "ruels: []\n"...), 0o644); err != nil {
+		return err
+	}
+	_, failed := run("systemctl", "reload", unit)
+	if err := os.WriteFile(config, before, 0o644); err != nil {
+		return err
+	}
+	if failed == nil {
+		return errors.New("reload says that all is well")
+	}
+	return errors.Join(active(), holds(byRules))
+}
+
+// readOnly: nothing of what the unit does writes there.
+func (c *checks) readOnly() error {
+	if err := unix.Mount("/etc", "/etc", "", unix.MS_BIND, ""); err != nil {
+		return err
+	}
+	defer func() { _ = unix.Unmount("/etc", unix.MNT_DETACH) }()
+	if err := unix.Mount("", "/etc", "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY, ""); err != nil {
+		return err
+	}
+	if err := os.WriteFile(config+".new", nil, 0o600); !errors.Is(err, unix.EROFS) {
+		return fmt.Errorf("it is not: %w", err)
+	}
+	for _, verb := range []string{"restart", "reload"} {
+		if _, err := run("systemctl", verb, unit); err != nil {
+			return err
+		}
+		if err := holds(byRules); err != nil {
+			return fmt.Errorf("after %s: %w", verb, err)
+		}
+	}
+	return nil
+}
+
+func (c *checks) stopped() error {
+	if _, err := run("systemctl", "stop", unit); err != nil {
+		return err
+	}
+	if err := holds(without); err != nil {
+		return err
+	}
+	if _, err := run("domain-route", "status"); err == nil {
+		return errors.New("it is still there")
+	}
+	if _, err := run("systemctl", "start", unit); err != nil {
+		return err
+	}
+	return holds(byRules)
+}
+
+// run prints what it runs; an error has what that said.
+func run(name string, args ...string) (string, error) {
+	cmd := exec.Command(name, args...)
+	cmd.Env = append(os.Environ(), "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin", "SYSTEMD_COLORS=0", "SYSTEMD_PAGER=")
+	out, err := cmd.CombinedOutput()
+	fmt.Printf("$ %s %s\n", name, strings.Join(args, " "))
+	if err != nil {
+		err = fmt.Errorf("%s %s: %w\n%s", name, strings.Join(args, " "), err, out)
+	}
+	return string(out), err
+}
