@@ -2,10 +2,7 @@
 // the keyed hash by which the kernel side finds them. It does no I/O.
 package pattern
 
-import (
-	"fmt"
-	"strings"
-)
+import "fmt"
 
 // Limits of RFC 1035 §3.1, in wire bytes.
 const (
@@ -143,7 +140,7 @@ func (n Name) AppendTo(b []byte) []byte {
 	return b
 }
 
-func appendLabel(b []byte, label string) []byte {
+func appendLabel[T string | []byte](b []byte, label T) []byte {
 	for i := range len(label) {
 		switch c := label[i]; {
 		case isPlain(c):
@@ -160,33 +157,4 @@ func appendLabel(b []byte, label string) []byte {
 // isPlain tells whether c, already lower case, is written as itself.
 func isPlain(c byte) bool {
 	return 'a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '-' || c == '_'
-}
-
-// AppendSortKey appends bytes that order names by their labels from the right:
-// comparing two keys bytewise puts a parent before its children and siblings
-// side by side.
-func (n Name) AppendSortKey(b []byte) []byte {
-	var at [maxLabels]uint8
-	for i := n.starts(&at) - 1; i >= 0; i-- {
-		label := n.label(at[i])
-		if strings.IndexByte(label, 0) < 0 && strings.IndexByte(label, 1) < 0 {
-			b = append(b, label...)
-		} else {
-			b = appendEscapedKey(b, label)
-		}
-		b = append(b, 0)
-	}
-	return b
-}
-
-// appendEscapedKey keeps the terminator 0 out of a label's key and its order intact.
-func appendEscapedKey(b []byte, label string) []byte {
-	for i := range len(label) {
-		if c := label[i]; c <= 1 {
-			b = append(b, 1, c+1)
-		} else {
-			b = append(b, c)
-		}
-	}
-	return b
 }

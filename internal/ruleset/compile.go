@@ -2,6 +2,7 @@ package ruleset
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -96,39 +97,74 @@ type chainOf struct {
 
 func newCompiler(s *Set) *compiler {
 	return &compiler{
-		set: s, out: Compiled{Entries: make([]Entry, 0, len(s.entries))},
+		set: s, out: Compiled{Entries: make([]Entry, 0, s.names.rules)},
 		choices: map[Choice]Ref{}, chains: map[chainOf]Ref{},
 	}
 }
 
-// names compiles the entries in the order in which parents come before their children.
+// level is one label of a name on the way down from the root.
+type level struct {
+	end  int    // of its label in the key
+	hash uint64 // of the name down to it
+	sub  Ref    // what names below it lead to
+}
+
+// names compiles the entries in the order of their keys: parents come before their children, and what a name has in
+// common with the one before is known already.
 func (c *compiler) names(key pattern.HashKey) error {
-	type level struct {
-		zone pattern.Pattern
-		sub  Ref // what names below it lead to
-	}
-	above := []level{{pattern.Pattern{Name: pattern.Root}, 0}}
-	for _, from := range c.set.sorted() {
-		hash := key.Hash(from.name)
-		if hash == 0 {
-			return fmt.Errorf("compile rules: %q has rules other than default", from.name.String())
-		}
-		for !above[len(above)-1].zone.Matches(from.name) {
-			above = above[:len(above)-1]
-		}
-		inherited := above[len(above)-1].sub
-		e, err := c.entry(from.at, inherited)
-		if err != nil {
-			return fmt.Errorf("compile rules: %s: %w", from.name, err)
-		}
-		e.Hash = hash
-		if cmp.Or(e.Apex, inherited) == inherited && cmp.Or(e.Sub, inherited) == inherited {
+	c.set.names.tidy()
+	var before []byte
+	way := []level{{}}
+	for _, from := range c.set.names.list {
+		if from.at == (slots{}) {
 			continue
 		}
+		name := c.set.names.keys.get(from.key)
+		if len(name) == 0 {
+			return errors.New("compile rules: \".\" has rules other than default")
+		}
+		common := commonLength(before, name)
+		for way[len(way)-1].end > common {
+			way = way[:len(way)-1]
+		}
+		way = descend(way, name, key)
+		before = name
+		last := &way[len(way)-1]
+		e, err := c.entry(from.at, last.sub)
+		if err != nil {
+			return fmt.Errorf("compile rules: %s: %w", pattern.AppendKeyText(nil, pattern.Suffix, name), err)
+		}
+		if cmp.Or(e.Apex, last.sub) == last.sub && cmp.Or(e.Sub, last.sub) == last.sub {
+			continue
+		}
+		e.Hash = last.hash
 		c.out.Entries = append(c.out.Entries, e)
-		above = append(above, level{pattern.Pattern{Name: from.name}, cmp.Or(e.Sub, inherited)})
+		last.sub = cmp.Or(e.Sub, last.sub)
 	}
 	return nil
+}
+
+// descend appends the levels of a name to those that it has in common with the one before.
+func descend(way []level, name []byte, key pattern.HashKey) []level {
+	var buf [63]byte
+	last := way[len(way)-1]
+	for last.end < len(name) {
+		label, rest := pattern.CutSortKey(name[last.end:], &buf)
+		last.end = len(name) - len(rest)
+		last.hash = key.Below(last.hash, label)
+		way = append(way, last)
+	}
+	return way
+}
+
+func commonLength(a, b []byte) int {
+	n := min(len(a), len(b))
+	for i := range n {
+		if a[i] != b[i] {
+			return i
+		}
+	}
+	return n
 }
 
 // entry compiles the slots of one name. Those without a rule stay 0.
@@ -225,9 +261,9 @@ func (c *compiler) eachRef(do func(*Ref)) {
 // collision names the names that share a hash.
 func (s *Set) collision(key pattern.HashKey, hash uint64) error {
 	var names []string
-	for _, e := range s.entries {
-		if key.Hash(e.name) == hash {
-			names = append(names, e.name.String())
+	for _, e := range s.names.list {
+		if n, _ := pattern.FromSortKey(s.names.keys.get(e.key)); e.at != (slots{}) && key.Hash(n) == hash {
+			names = append(names, n.String())
 		}
 	}
 	slices.Sort(names)

@@ -57,7 +57,7 @@ func TestCompileErrors(t *testing.T) {
 	// Two entries of one name stand in for two names with one hash, which cannot be
 	// made: 2^32 names would have to be tried.
 	s = read(t, "a.b wg0", "c.d wg1")
-	s.entries[1].name = s.entries[0].name
+	s.names.list[1].key = s.names.list[0].key
 	if _, err := s.Compile(pattern.HashKey{}); err == nil || !strings.Contains(err.Error(), `["a.b" "a.b"]`) {
 		t.Errorf("a collision gives %v", err)
 	}

@@ -1,6 +1,8 @@
 package ruleset
 
 import (
+	"bytes"
+	"maps"
 	"slices"
 
 	"github.com/domain-route/domain-route/internal/pattern"
@@ -39,42 +41,56 @@ type Change struct {
 
 // Diff returns what makes s into to, in the order of Rules.
 func (s *Set) Diff(to *Set) []Change {
-	// The patterns that differ, as a set: its order is that of Rules.
-	var differ Set
-	for _, e := range s.entries {
-		others := to.slots(e.name)
-		for k, sl := range e.at {
-			if !s.same(sl, to, others[k]) {
-				differ.put(pattern.Pattern{Kind: pattern.Kind(k), Name: e.name}, Condition{}, 1)
-			}
-		}
-	}
-	for _, e := range to.entries {
-		others := s.slots(e.name)
-		for k, sl := range e.at {
-			if sl != 0 && others[k] == 0 {
-				differ.put(pattern.Pattern{Kind: pattern.Kind(k), Name: e.name}, Condition{}, 1)
-			}
-		}
-	}
-	for p, sl := range s.prefixes {
-		if !s.same(sl, to, to.prefixes[p]) {
-			differ.put(pattern.Pattern{Kind: pattern.Prefix, Prefix: p}, Condition{}, 1)
-		}
-	}
+	out := s.diffNames(to, nil)
+	prefixes := slices.Collect(maps.Keys(s.prefixes))
 	for p := range to.prefixes {
 		if s.prefixes[p] == 0 {
-			differ.put(pattern.Pattern{Kind: pattern.Prefix, Prefix: p}, Condition{}, 1)
+			prefixes = append(prefixes, p)
 		}
 	}
-	if !s.same(s.def, to, to.def) {
-		differ.def = 1
+	slices.SortFunc(prefixes, comparePrefixes)
+	for _, p := range prefixes {
+		out = s.changes(pattern.Pattern{Kind: pattern.Prefix, Prefix: p}, s.prefixes[p], to, to.prefixes[p], out)
 	}
-	var out []Change
-	for p := range differ.ordered() {
-		out = s.changes(to, p, out)
-	}
+	out = s.changes(pattern.Pattern{Kind: pattern.Default, Name: pattern.Root}, s.def, to, to.def, out)
 	return slices.Clip(out)
+}
+
+// diffNames walks over the names of both sets side by side.
+func (s *Set) diffNames(to *Set, out []Change) []Change {
+	s.names.tidy()
+	to.names.tidy()
+	a, b := s.names.list, to.names.list
+	for len(a)+len(b) > 0 {
+		var key []byte
+		var from, with slots
+		order := 0
+		switch {
+		case len(a) == 0:
+			order = 1
+		case len(b) == 0:
+			order = -1
+		default:
+			order = bytes.Compare(s.names.keys.get(a[0].key), to.names.keys.get(b[0].key))
+		}
+		if order <= 0 {
+			key, from, a = s.names.keys.get(a[0].key), a[0].at, a[1:]
+		}
+		if order >= 0 {
+			key, with, b = to.names.keys.get(b[0].key), b[0].at, b[1:]
+		}
+		var name pattern.Name
+		for _, k := range kindOrder {
+			if s.same(from[k], to, with[k]) {
+				continue
+			}
+			if name == "" {
+				name, _ = pattern.FromSortKey(key)
+			}
+			out = s.changes(pattern.Pattern{Kind: k, Name: name}, from[k], to, with[k], out)
+		}
+	}
+	return out
 }
 
 // same tells whether two slots of two sets say the same.
@@ -90,8 +106,8 @@ func (s *Set) same(a slot, to *Set, b slot) bool {
 }
 
 // changes appends how the rules of p differ.
-func (s *Set) changes(to *Set, p pattern.Pattern, out []Change) []Change {
-	begin, from, with := len(out), s.slot(p), to.slot(p)
+func (s *Set) changes(p pattern.Pattern, from slot, to *Set, with slot, out []Change) []Change {
+	begin := len(out)
 	for c, id := range s.each(from) {
 		switch other := to.of(with, c); {
 		case other == 0:

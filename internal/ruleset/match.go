@@ -1,6 +1,8 @@
 package ruleset
 
 import (
+	"bytes"
+	"iter"
 	"net/netip"
 
 	"github.com/domain-route/domain-route/internal/pattern"
@@ -13,26 +15,47 @@ import (
 // subdomains "*.x" comes before "x". A rule whose condition does not hold is as if it were not there. ok is false when
 // no rule is left.
 func (s *Set) MatchName(n pattern.Name, w Who) (r Rule, ok bool) {
-	if r, ok := s.first(n, w, pattern.Exact, pattern.Suffix); ok {
-		return r, true
-	}
-	for p, ok := n.Parent(); ok; p, ok = p.Parent() {
-		if r, ok := s.first(p, w, pattern.Subdomains, pattern.Suffix); ok {
-			return r, true
+	for name, at := range s.upwards(n) {
+		kinds := [...]pattern.Kind{pattern.Subdomains, pattern.Suffix}
+		if len(name) == len(n) {
+			kinds[0] = pattern.Exact
+		}
+		for _, k := range kinds {
+			if c, id := s.decide(at[k], w); id != 0 {
+				return Rule{pattern.Pattern{Kind: k, Name: name}, c, s.target(id)}, true
+			}
 		}
 	}
 	return Rule{}, false
 }
 
-// first returns the rule of n for the first of the two kinds that has one for w.
-func (s *Set) first(n pattern.Name, w Who, kinds ...pattern.Kind) (Rule, bool) {
-	at := s.slots(n)
-	for _, k := range kinds {
-		if c, id := s.decide(at[k], w); id != 0 {
-			return Rule{pattern.Pattern{Kind: k, Name: n}, c, s.target(id)}, true
+// Mentions tells whether some name rule is for n, whether its condition holds or not.
+func (s *Set) Mentions(n pattern.Name) bool {
+	for name, at := range s.upwards(n) {
+		k := pattern.Subdomains
+		if len(name) == len(n) {
+			k = pattern.Exact
+		}
+		if at[k]|at[pattern.Suffix] != 0 {
+			return true
 		}
 	}
-	return Rule{}, false
+	return false
+}
+
+// upwards yields n and the names above it that have rules, with their slots.
+func (s *Set) upwards(n pattern.Name) iter.Seq2[pattern.Name, slots] {
+	return func(yield func(pattern.Name, slots) bool) {
+		var buf [keyRoom]byte
+		key := n.AppendSortKey(buf[:0])
+		for parent, ok := n.Parent(); ok; parent, ok = n.Parent() {
+			if at := s.slotsOf(key); at != (slots{}) && !yield(n, at) {
+				return
+			}
+			n = parent
+			key = key[:bytes.LastIndexByte(key[:len(key)-1], 0)+1]
+		}
+	}
 }
 
 // MatchAddr returns the rule of the longest prefix that decides for a and w. An IPv4 address in IPv6 is the IPv4
@@ -61,17 +84,4 @@ func (s *Set) Default(w Who) (r Rule, ok bool) {
 		return Rule{}, false
 	}
 	return Rule{pattern.Pattern{Kind: pattern.Default, Name: pattern.Root}, c, s.target(id)}, true
-}
-
-// Mentions tells whether some name rule is for n, whether its condition holds or not.
-func (s *Set) Mentions(n pattern.Name) bool {
-	if at := s.slots(n); at[pattern.Exact]|at[pattern.Suffix] != 0 {
-		return true
-	}
-	for p, ok := n.Parent(); ok; p, ok = p.Parent() {
-		if at := s.slots(p); at[pattern.Subdomains]|at[pattern.Suffix] != 0 {
-			return true
-		}
-	}
-	return false
 }

@@ -1,9 +1,7 @@
 package ruleset
 
 import (
-	"bytes"
 	"cmp"
-	"encoding/binary"
 	"iter"
 	"maps"
 	"net/netip"
@@ -42,13 +40,29 @@ func (s *Set) All() iter.Seq[Rule] {
 // ordered yields the patterns in the order of Rules.
 func (s *Set) ordered() iter.Seq2[pattern.Pattern, slot] {
 	return func(yield func(pattern.Pattern, slot) bool) {
-		for _, n := range s.sorted() {
+		s.names.tidy()
+		for _, e := range s.names.list {
+			if e.at == (slots{}) {
+				continue
+			}
+			name, _ := pattern.FromSortKey(s.names.keys.get(e.key))
 			for _, k := range kindOrder {
-				if sl := n.at[k]; sl != 0 && !yield(pattern.Pattern{Kind: k, Name: n.name}, sl) {
+				if sl := e.at[k]; sl != 0 && !yield(pattern.Pattern{Kind: k, Name: name}, sl) {
 					return
 				}
 			}
 		}
+		for p, sl := range s.others() {
+			if !yield(p, sl) {
+				return
+			}
+		}
+	}
+}
+
+// others yields the patterns that are not for names, in the order of Rules.
+func (s *Set) others() iter.Seq2[pattern.Pattern, slot] {
+	return func(yield func(pattern.Pattern, slot) bool) {
 		for _, p := range s.sortedPrefixes() {
 			if !yield(pattern.Pattern{Kind: pattern.Prefix, Prefix: p}, s.prefixes[p]) {
 				return
@@ -67,43 +81,4 @@ func (s *Set) sortedPrefixes() []netip.Prefix {
 
 func comparePrefixes(a, b netip.Prefix) int {
 	return cmp.Or(a.Addr().Compare(b.Addr()), cmp.Compare(a.Bits(), b.Bits()))
-}
-
-// sorted returns the entries of s by the keys of their names. Sorting small records that carry
-// the first bytes of the key keeps most comparisons out of scattered memory.
-func (s *Set) sorted() []entry {
-	type record struct {
-		lead uint64 // bytes 4 to 11 of the key
-		top  uint32 // bytes 0 to 3, mostly "com\0"
-		item uint32 // index into entries and ends
-	}
-	records := make([]record, 0, len(s.entries))
-	ends := make([]int, 1, len(s.entries)+1)
-	keys := make([]byte, 0, 24*len(s.entries))
-	for i, e := range s.entries {
-		begin := len(keys)
-		keys = e.name.AppendSortKey(keys)
-		var lead [12]byte
-		copy(lead[:], keys[begin:])
-		records = append(records, record{
-			lead: binary.BigEndian.Uint64(lead[4:]),
-			top:  binary.BigEndian.Uint32(lead[:4]),
-			item: uint32(i),
-		})
-		ends = append(ends, len(keys))
-	}
-	slices.SortFunc(records, func(a, b record) int {
-		if c := cmp.Compare(a.top, b.top); c != 0 {
-			return c
-		}
-		if c := cmp.Compare(a.lead, b.lead); c != 0 {
-			return c
-		}
-		return bytes.Compare(keys[ends[a.item]:ends[a.item+1]], keys[ends[b.item]:ends[b.item+1]])
-	})
-	out := make([]entry, len(records))
-	for i, r := range records {
-		out[i] = s.entries[r.item]
-	}
-	return out
 }

@@ -18,20 +18,13 @@ type Rule struct {
 // slots are those of one name, by pattern kind: Suffix, Subdomains, Exact.
 type slots [3]slot
 
-type entry struct {
-	name pattern.Name
-	at   slots
-}
-
 // Set is a set of rules with at most one for each pattern and condition. The zero value is empty.
 // It is not safe for use by several goroutines, not even for reading.
 //
-// A million rules have few targets and conditions, so that rules hold small numbers instead, and
-// the patterns of one name share one entry. Entries lie in a slice for the sake of
-// walks over all of them, which are bound by memory.
+// A million rules have few targets and conditions, so that rules hold small numbers instead, and the patterns of one
+// name share one entry.
 type Set struct {
-	entries  []entry
-	index    map[pattern.Name]uint32 // into entries
+	names    names
 	prefixes map[netip.Prefix]slot
 	def      slot
 	rules    int
@@ -39,22 +32,17 @@ type Set struct {
 	ids      map[Target]targetID
 	nodes    []node // likewise
 	nodeIDs  map[node]slot
+	sweepAt  int // so many nodes are worth a look for those in no use
 }
 
 // New returns a set of the given rules; of two with one pattern and condition the later stays.
 func New(rules ...Rule) *Set {
 	s := &Set{}
-	s.grow(len(rules))
+	s.names.grow(len(rules))
 	for _, r := range rules {
 		s.Add(r)
 	}
 	return s
-}
-
-// grow makes an empty set ready for n names.
-func (s *Set) grow(n int) {
-	s.entries = make([]entry, 0, n)
-	s.index = make(map[pattern.Name]uint32, n)
 }
 
 // Add puts r in the set, in place of the rule with the same pattern and condition if there is one. A set with more than
@@ -66,6 +54,7 @@ func (s *Set) Add(r Rule) (old Target, replaced bool) {
 
 // put sets the target of p where c holds and returns the one before.
 func (s *Set) put(p pattern.Pattern, c Condition, id targetID) (old targetID) {
+	s.sweep()
 	switch p.Kind {
 	case pattern.Default:
 		s.def, old = s.with(s.def, c, id)
@@ -75,8 +64,8 @@ func (s *Set) put(p pattern.Pattern, c Condition, id targetID) (old targetID) {
 		}
 		s.prefixes[p.Prefix], old = s.with(s.prefixes[p.Prefix], c, id)
 	default:
-		at := &s.entry(p.Name).at[p.Kind]
-		*at, old = s.with(*at, c, id)
+		var buf [keyRoom]byte
+		return s.putKey(p.Kind, p.Name.AppendSortKey(buf[:0]), c, id)
 	}
 	if old == 0 {
 		s.rules++
@@ -84,24 +73,30 @@ func (s *Set) put(p pattern.Pattern, c Condition, id targetID) (old targetID) {
 	return old
 }
 
-// entry returns the entry of n, new if need be.
-func (s *Set) entry(n pattern.Name) *entry {
-	i, ok := s.index[n]
-	if !ok {
-		if s.index == nil {
-			s.index = make(map[pattern.Name]uint32)
-		}
-		i = uint32(len(s.entries))
-		s.index[n] = i
-		s.entries = append(s.entries, entry{name: n})
+// keyRoom is enough for nearly every key.
+const keyRoom = 256
+
+// putKey is put for a pattern of names.
+func (s *Set) putKey(k pattern.Kind, key []byte, c Condition, id targetID) (old targetID) {
+	s.sweep()
+	e := s.names.entry(key)
+	sl, old := s.with(e.at[k], c, id)
+	s.names.set(e, int(k), sl)
+	if old == 0 {
+		s.rules++
 	}
-	return &s.entries[i]
+	return old
 }
 
-// slots returns the targets of n, all 0 when no rule is about it.
+// slots returns the slots of n, all 0 when no rule is about it.
 func (s *Set) slots(n pattern.Name) slots {
-	if i, ok := s.index[n]; ok {
-		return s.entries[i].at
+	var buf [keyRoom]byte
+	return s.slotsOf(n.AppendSortKey(buf[:0]))
+}
+
+func (s *Set) slotsOf(key []byte) slots {
+	if i, ok := s.names.find(key); ok {
+		return s.names.list[i].at
 	}
 	return slots{}
 }
@@ -143,6 +138,7 @@ func (s *Set) slot(p pattern.Pattern) slot {
 
 // Del removes the rule of exactly p and c and tells whether there was one.
 func (s *Set) Del(p pattern.Pattern, c Condition) bool {
+	s.sweep()
 	sl, old := s.with(s.slot(p), c, 0)
 	if old == 0 {
 		return false
@@ -157,25 +153,14 @@ func (s *Set) Del(p pattern.Pattern, c Condition) bool {
 			delete(s.prefixes, p.Prefix)
 		}
 	default:
-		i := s.index[p.Name]
-		s.entries[i].at[p.Kind] = sl
-		if s.entries[i].at == (slots{}) {
-			s.drop(i)
+		var buf [keyRoom]byte
+		i, _ := s.names.find(p.Name.AppendSortKey(buf[:0]))
+		s.names.set(&s.names.list[i], int(p.Kind), sl)
+		if dead := len(s.names.list) - s.names.rules; dead > patience+s.names.rules {
+			s.names.tidy()
 		}
 	}
 	return true
-}
-
-// drop removes entry i; the last one takes its place.
-func (s *Set) drop(i uint32) {
-	last := len(s.entries) - 1
-	delete(s.index, s.entries[i].name)
-	if int(i) != last {
-		s.entries[i] = s.entries[last]
-		s.index[s.entries[i].name] = i
-	}
-	s.entries[last] = entry{}
-	s.entries = s.entries[:last]
 }
 
 // Get returns the target of the rule of exactly p and c.
@@ -194,8 +179,7 @@ func (s *Set) Len() int { return s.rules }
 // Clone returns a copy that shares nothing with s that changes.
 func (s *Set) Clone() *Set {
 	c := *s
-	c.entries = slices.Clone(s.entries)
-	c.index = maps.Clone(s.index)
+	c.names = s.names.clone()
 	c.prefixes = maps.Clone(s.prefixes)
 	c.nodes = slices.Clone(s.nodes)
 	c.nodeIDs = maps.Clone(s.nodeIDs)

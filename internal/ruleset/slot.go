@@ -25,6 +25,9 @@ func (s *Set) makeNode(n node) slot {
 	if s.nodeIDs == nil {
 		s.nodeIDs = make(map[node]slot)
 	}
+	if len(s.nodes) >= 1<<31-1 {
+		panic("ruleset: too many conditions")
+	}
 	sl := nodeBit | slot(len(s.nodes))
 	s.nodes = append(s.nodes, n)
 	s.nodeIDs[n] = sl
@@ -93,3 +96,39 @@ func (s *Set) decide(sl slot, w Who) (Condition, targetID) {
 	}
 	return Condition{}, 0
 }
+
+// sweep drops the nodes that no pattern has any more, once they are many. No slot may be held across it.
+func (s *Set) sweep() {
+	if len(s.nodes) <= max(minSweep, s.sweepAt) {
+		return
+	}
+	old := s.nodes
+	s.nodes, s.nodeIDs = nil, nil
+	moved := make([]slot, len(old)) // 0: not yet
+	var move func(sl slot) slot
+	move = func(sl slot) slot {
+		if sl&nodeBit == 0 {
+			return sl
+		}
+		at := &moved[sl&^nodeBit]
+		if *at == 0 {
+			n := old[sl&^nodeBit]
+			n.otherwise = move(n.otherwise)
+			*at = s.makeNode(n)
+		}
+		return *at
+	}
+	for i := range s.names.list {
+		for k, sl := range s.names.list[i].at {
+			s.names.list[i].at[k] = move(sl)
+		}
+	}
+	for p, sl := range s.prefixes {
+		s.prefixes[p] = move(sl)
+	}
+	s.def = move(s.def)
+	s.sweepAt = 2 * len(s.nodes)
+}
+
+// minSweep is how many nodes are not worth a walk over all names.
+const minSweep = 4096

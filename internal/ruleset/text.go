@@ -28,13 +28,25 @@ func (s *Set) MarshalText() ([]byte, error) {
 	for i, t := range s.targets {
 		texts[i] = " " + t.String()
 	}
-	out := make([]byte, 0, 32*s.rules)
-	for p, sl := range s.ordered() {
+	s.names.tidy()
+	out := make([]byte, 0, s.names.keys.size+8*s.rules)
+	line := func(p []byte, sl slot) {
 		for c, id := range s.each(sl) {
-			out = p.AppendTo(out)
-			out = append(out, texts[id-1]...)
+			out = append(append(out, p...), texts[id-1]...)
 			out = append(c.appendTo(out), '\n')
 		}
+	}
+	var buf []byte
+	for _, e := range s.names.list {
+		for _, k := range kindOrder {
+			if e.at[k] != 0 {
+				buf = pattern.AppendKeyText(buf[:0], k, s.names.keys.get(e.key))
+				line(buf, e.at[k])
+			}
+		}
+	}
+	for p, sl := range s.others() {
+		line(p.AppendTo(buf[:0]), sl)
 	}
 	return out, nil
 }
@@ -56,11 +68,10 @@ func ParseText(b []byte, users func(name string) (uint32, error)) (*Set, error) 
 	// One guess at the size spares growing the map; blank lines must not inflate it.
 	hint := min(bytes.Count(b, []byte("\n")), len(b)/12, 1<<20)
 	r := reader{set: &Set{}, users: users, known: make(map[string]targetID)}
-	r.set.grow(hint)
-	text := string(b)
-	for line := 1; text != ""; line++ {
-		var one string
-		one, text, _ = strings.Cut(text, "\n")
+	r.set.names.grow(hint)
+	for line := 1; len(b) > 0; line++ {
+		var one []byte
+		one, b, _ = bytes.Cut(b, []byte("\n"))
 		if err := r.line(one); err != nil {
 			return nil, &LineError{line, err}
 		}
@@ -75,67 +86,124 @@ type reader struct {
 	known map[string]targetID // target texts read so far
 	words string              // the last conditions read
 	cond  Condition           // what they say
+	key   []byte              // of the name read
 }
 
-func (r *reader) line(line string) error {
-	first, rest := word(strings.TrimSuffix(line, "\r"))
-	if first == "" {
+func (r *reader) line(line []byte) error {
+	first, rest := word(bytes.TrimSuffix(line, []byte("\r")))
+	if len(first) == 0 {
 		return nil
 	}
 	second, rest := word(rest)
-	if second == "" {
+	if len(second) == 0 {
 		return errors.New("a rule is a pattern and a target; the target is missing")
 	}
-	cond, err := r.condition(rest)
+	if err := r.condition(rest); err != nil {
+		return err
+	}
+	// The pattern's error first, for those who write the words in another order.
+	kind, key, other, err := r.pattern(first)
 	if err != nil {
 		return err
 	}
-	p, err := pattern.Parse(first)
+	id, err := r.target(second)
 	if err != nil {
 		return err
 	}
-	id, ok := r.known[second]
-	if !ok {
-		// A copy, so that the set does not keep the whole text in memory.
-		second = strings.Clone(second)
-		t, err := ParseTarget(second)
-		if err != nil {
-			return err
-		}
-		id = r.set.intern(t)
-		r.known[second] = id
+	var old targetID
+	if kind == pattern.Default || kind == pattern.Prefix {
+		old = r.set.put(other, r.cond, id)
+	} else {
+		old = r.set.putKey(kind, key, r.cond, id)
 	}
-	if old := r.set.put(p, cond, id); old != 0 && old != id {
-		return fmt.Errorf("%v goes to %v here, to %v further up", p, r.set.target(id), r.set.target(old))
+	if old != 0 && old != id {
+		p, _ := pattern.Parse(string(first))
+		return fmt.Errorf("%v%s goes to %v here, to %v further up", p, r.cond.appendTo(nil), r.set.target(id), r.set.target(old))
+	}
+	if r.cond != (Condition{}) {
+		return r.countConditions(kind, key, other)
+	}
+	return nil
+}
+
+// pattern reads a pattern; of one for names the key is enough, and for the plain ones no string is made.
+func (r *reader) pattern(text []byte) (kind pattern.Kind, key []byte, other pattern.Pattern, err error) {
+	name := text
+	switch {
+	case text[0] == '=':
+		kind, name = pattern.Exact, text[1:]
+	case bytes.HasPrefix(text, []byte("*.")):
+		kind, name = pattern.Subdomains, text[2:]
+	}
+	var ok bool
+	if r.key, ok = pattern.AppendPlainKey(r.key[:0], name); ok {
+		return kind, r.key, other, nil
+	}
+	if other, err = pattern.Parse(string(text)); err != nil {
+		return 0, nil, other, err
+	}
+	r.key = other.Name.AppendSortKey(r.key[:0])
+	return other.Kind, r.key, other, nil
+}
+
+func (r *reader) target(text []byte) (targetID, error) {
+	if id, ok := r.known[string(text)]; ok {
+		return id, nil
+	}
+	t, err := ParseTarget(string(text))
+	if err != nil {
+		return 0, err
+	}
+	id := r.set.intern(t)
+	r.known[string(text)] = id
+	return id, nil
+}
+
+// countConditions refuses what would not compile, before it takes time and memory.
+func (r *reader) countConditions(kind pattern.Kind, key []byte, other pattern.Pattern) error {
+	var sl slot
+	if kind == pattern.Default || kind == pattern.Prefix {
+		sl = r.set.slot(other)
+	} else {
+		sl = r.set.slotsOf(key)[kind]
+	}
+	count := 0
+	for ; sl&nodeBit != 0; sl = r.set.nodes[sl&^nodeBit].otherwise {
+		count++
+	}
+	if count > MaxChoices {
+		return fmt.Errorf("more than %d rules with conditions for one pattern", MaxChoices)
 	}
 	return nil
 }
 
 // condition reads the words behind the target. Those of a long list are the same on each line.
-func (r *reader) condition(text string) (Condition, error) {
-	if text == r.words {
-		return r.cond, nil
+func (r *reader) condition(text []byte) error {
+	if string(text) == r.words {
+		return nil
 	}
 	var words []string
-	for one, rest := word(text); one != ""; one, rest = word(rest) {
-		words = append(words, strings.Clone(one))
+	for one, rest := word(text); len(one) > 0; one, rest = word(rest) {
+		words = append(words, string(one))
 	}
 	if len(words) > 0 && !strings.Contains(words[0], "=") {
-		return Condition{}, fmt.Errorf("unexpected %.80q after the target", words[0])
+		return fmt.Errorf("unexpected %.80q after the target", words[0])
 	}
 	c, err := ParseCondition(words, r.users)
 	if err != nil {
-		return Condition{}, err
+		return err
 	}
-	r.words, r.cond = text, c
-	return c, nil
+	r.words, r.cond = string(text), c
+	return nil
 }
 
-// word splits off the first word of s; "" when nothing but a comment is left.
-func word(s string) (first, rest string) {
-	s = strings.TrimLeft(s, " \t")
-	if s == "" || s[0] == '#' {
-		return "", ""
+// word splits off the first word of s; empty when nothing but a comment is left.
+func word(s []byte) (first, rest []byte) {
+	for len(s) > 0 && (s[0] == ' ' || s[0] == '\t') {
+		s = s[1:]
+	}
+	if len(s) == 0 || s[0] == '#' {
+		return nil, nil
 	}
 	end := 0
 	for end < len(s) && s[end] != ' ' && s[end] != '\t' {

@@ -105,7 +105,7 @@ func FuzzUnmarshalText(f *testing.F) {
 			t.Fatal(err)
 		}
 		for _, r := range s.Rules() {
-			checkDecision(t, &s, c, key, asked{name: r.Pattern.Name, addr: r.Pattern.Prefix.Addr()})
+			checkDecision(t, &s, s.Rules(), c, key, asked{name: r.Pattern.Name, addr: r.Pattern.Prefix.Addr()})
 		}
 	})
 }
