@@ -35,7 +35,8 @@ type applied struct {
 type applyResult struct {
 	DryRun bool `json:"dry_run"` // nothing is changed
 	counts
-	Rules    int                 `json:"rules"` // then
+	Rules    int                 `json:"rules"`  // then
+	Cached   bool                `json:"cached"` // they were read from the cache
 	Findings []ruleio.Finding    `json:"findings"`
 	Lists    []ruleio.ListReport `json:"lists"`
 	Warnings []string            `json:"warnings"`
@@ -91,6 +92,9 @@ func (a *app) applyRules(l *loaded, o applyOptions, bar *progress) error {
 	if err := l.refused(o.strict); err != nil {
 		return err
 	}
+	if l.keep != nil && !o.dry {
+		l.keep()
+	}
 	bar = a.progress("putting rules in force")
 	defer bar.end()
 	var done applied
@@ -105,7 +109,7 @@ func (a *app) applyRules(l *loaded, o applyOptions, bar *progress) error {
 	for _, w := range done.warnings {
 		a.warn("warning: %s", w)
 	}
-	result := applyResult{DryRun: o.dry, counts: done.counts, Rules: done.rules, Findings: notNil(l.Findings), Lists: notNil(l.Lists),
+	result := applyResult{DryRun: o.dry, counts: done.counts, Rules: done.rules, Cached: l.cached, Findings: notNil(l.Findings), Lists: notNil(l.Lists),
 		Warnings: notNil(done.warnings), Reset: done.reset}
 	err = printList(a, "Apply", result, "changes", each(changes(done.from, done.to), changeRowOf), func() {
 		a.printChanges(done.from, done.to, done.counts)

@@ -51,7 +51,7 @@ func (c cacheFile) read(a *app, config []string, quiet bool) (*ruleio.Loaded, *[
 	case err == nil:
 		return l, &sum
 	case quiet, errors.Is(err, unix.ENOENT):
-	case errors.Is(err, errStale):
+	case errors.Is(err, ruleio.ErrStale):
 		a.warn("the cache is of other files than there are now: reading them")
 	default:
 		a.warn("the cache is of no use, reading the files: %v", err)
@@ -71,11 +71,11 @@ func (c cacheFile) decode(config []string) (l *ruleio.Loaded, sum [32]byte, err 
 	r := bufio.NewReader(f)
 	line, err := r.ReadBytes('\n')
 	if err != nil {
-		return nil, sum, fmt.Errorf("%s: %w", c, errDamaged)
+		return nil, sum, fmt.Errorf("%s: %w", c, ruleio.ErrDamaged)
 	}
 	var head cacheHead
 	if err := json.Unmarshal(line, &head); err != nil {
-		return nil, sum, fmt.Errorf("%s: %w", c, errDamaged)
+		return nil, sum, fmt.Errorf("%s: %w", c, ruleio.ErrDamaged)
 	}
 	in, err := head.inputs(config)
 	if err != nil {
@@ -85,7 +85,7 @@ func (c cacheFile) decode(config []string) (l *ruleio.Loaded, sum [32]byte, err 
 	if err != nil {
 		return nil, sum, err
 	}
-	if l, sum, err = decodeCache(body, in.digest()); err != nil {
+	if l, sum, err = ruleio.DecodeCache(body, in.digest()); err != nil {
 		return nil, sum, fmt.Errorf("%s: %w", c, err)
 	}
 	return l, sum, nil
@@ -94,23 +94,23 @@ func (c cacheFile) decode(config []string) (l *ruleio.Loaded, sum [32]byte, err 
 // inputs looks at everything again. What is gone, or a list more or less, makes the cache a stale one.
 func (h cacheHead) inputs(config []string) (*inputs, error) {
 	if !slices.Equal(h.Config, config) {
-		return nil, errStale
+		return nil, ruleio.ErrStale
 	}
 	in := newInputs(hostfile.Trusted)
 	for _, path := range h.Files {
 		f, err := in.open(path)
 		if err != nil {
-			return nil, errStale
+			return nil, ruleio.ErrStale
 		}
 		f.Close()
 	}
 	for _, name := range h.Users {
 		if _, err := in.user(name); err != nil {
-			return nil, errStale
+			return nil, ruleio.ErrStale
 		}
 	}
 	if in.odd != nil {
-		return nil, errStale
+		return nil, ruleio.ErrStale
 	}
 	return in, nil
 }
@@ -134,7 +134,7 @@ func (c cacheFile) write(config []string, in *inputs, l *loaded) {
 	if err := os.MkdirAll(filepath.Dir(string(c)), 0o700); err != nil {
 		return
 	}
-	body, err := encodeCache(in.digest(), l.Loaded, l.digest())
+	body, err := ruleio.EncodeCache(in.digest(), l.Loaded, l.digest())
 	if err != nil {
 		return
 	}

@@ -23,9 +23,10 @@ type loaded struct {
 	*ruleio.Config // never nil
 	*ruleio.Loaded // never nil
 
-	files []string  // the configuration's; empty: there is none
-	sum   *[32]byte // digest, once it is known
-	keep  func()    // writes the cache, if that is to be written
+	files  []string  // the configuration's; empty: there is none
+	sum    *[32]byte // digest, once it is known
+	cached bool      // it is from the cache
+	keep   func()    // writes the cache, if that is to be written
 }
 
 // digest is what System.Digest gives when these rules run.
@@ -179,6 +180,7 @@ func (a *app) loadConfig(o loadOptions) (*loaded, error) {
 	cache := cacheOf(c.path)
 	if !o.thorough { // for which there is no word in the cache
 		if l.Loaded, l.sum = cache.read(a, files, o.quiet); l.Loaded != nil {
+			l.cached = true
 			return l, nil
 		}
 	}

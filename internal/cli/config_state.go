@@ -11,6 +11,7 @@ import (
 type configState struct {
 	Files   []string `json:"files"`           // none: there is no configuration
 	Differs bool     `json:"differs"`         // the running rules are not those of the configuration
+	Cached  bool     `json:"cached"`          // it was read from the cache
 	Error   string   `json:"error,omitempty"` // why it cannot be read
 }
 
@@ -70,7 +71,7 @@ func (a *app) compareConfig(running [32]byte) configState {
 	case err != nil:
 		state.Error = err.Error()
 	case len(l.files) > 0:
-		state.Files, state.Differs = l.files, l.digest() != running
+		state.Files, state.Differs, state.Cached = l.files, l.digest() != running, l.cached
 	}
 	return state
 }

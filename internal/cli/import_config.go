@@ -94,7 +94,7 @@ func (c configuration) planImport(name string, l *loaded, o importOptions) (impo
 	if err != nil {
 		return row, err
 	}
-	text := fmt.Appendf(nil, "%simport.\nlists:\n", writtenMark)
+	text := fmt.Appendf(nil, "%simport\".\nlists:\n", writtenMark)
 	direct := ruleset.Target{Kind: ruleset.Direct}
 	for _, t := range slices.Compact([]ruleset.Target{target, direct}) {
 		file := name + ".txt"
@@ -112,7 +112,7 @@ func (c configuration) planImport(name string, l *loaded, o importOptions) (impo
 		if err := notOurs(path); err != nil {
 			return row, err
 		}
-		list = append([]byte(writtenMark+"import.\n"), list...)
+		list = append([]byte(writtenMark+"import\".\n"), list...)
 		row.Lists, row.files[path] = append(row.Lists, path), list
 		text = fmt.Appendf(text, "  - file: ../lists/%s\n    format: plain\n    match: suffix\n    target: %q\n", file, t.String())
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/domain-route/domain-route/internal/dataplane"
 	"github.com/domain-route/domain-route/internal/hostfile"
+	"github.com/domain-route/domain-route/internal/ruleio"
 	"github.com/domain-route/domain-route/internal/ruleset"
 )
 
@@ -81,7 +82,7 @@ func (a *app) save(c configuration, running *ruleset.Set) (savedResult, error) {
 	if digestOf(configured) == digestOf(running) {
 		return result, removeFile(path)
 	}
-	text, err := saveFile(running, configured)
+	text, err := ruleio.SaveFile(running, configured)
 	if err != nil {
 		return result, usageError{fmt.Errorf("these rules cannot be saved: %w", err)}
 	}
@@ -138,7 +139,7 @@ func rulesOf(files []string, texts map[string][]byte, bar *progress) (*ruleset.S
 }
 
 // writtenMark begins what commands of ours write among the user's own files, and may replace.
-const writtenMark = "# Written by domain-route "
+const writtenMark = `# Written by "domain-route `
 
 // notOurs refuses to replace a file beside the configuration that somebody wrote himself.
 func notOurs(path string) error {

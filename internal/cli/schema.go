@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/domain-route/domain-route/internal/ruleio"
 )
 
 func (a *app) schema() *cobra.Command {
@@ -13,7 +14,7 @@ func (a *app) schema() *cobra.Command {
 		Short: "Print the JSON Schema of the configuration, for editors",
 		Args:  noArgs,
 		RunE: func(*cobra.Command, []string) error {
-			text, err := schemaText()
+			text, err := ruleio.Schema()
 			if err != nil {
 				return err
 			}

@@ -126,7 +126,7 @@ func (f *startFlags) options(cmd *cobra.Command, l *loaded) (o dataplane.StartOp
 func (a *app) printStarted(done dataplane.Started, l *loaded, warming *warmStart) error {
 	fresh := done.Action == "started"
 	result := startResult{Action: done.Action, Observers: done.Observers.Strings(), Cgroup: done.Cgroup, History: done.History,
-		Warnings: notNil(done.Warnings), Configuration: configState{Files: notNil(l.files)}}
+		Warnings: notNil(done.Warnings), Configuration: configState{Files: notNil(l.files), Cached: l.cached}}
 	if done.Observers.TC {
 		result.Warnings = append(result.Warnings, "what the observer tc learns counts for the whole host, whoever asked")
 	}
