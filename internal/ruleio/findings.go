@@ -1,5 +1,7 @@
 package ruleio
 
+import "maps"
+
 // Kind is what a finding is about.
 type Kind string
 
@@ -42,4 +44,11 @@ func (f *findings) add(k Kind, at, other Place, text func() string) int {
 	}
 	f.list = append(f.list, Finding{k, text(), at, other})
 	return len(f.list) - 1
+}
+
+// clone returns a copy, whose list and counts are never nil.
+func (f *findings) clone() findings {
+	c := findings{append([]Finding{}, f.list...), map[Kind]int{}}
+	maps.Copy(c.counts, f.counts)
+	return c
 }

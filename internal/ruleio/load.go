@@ -84,7 +84,7 @@ func (c *Config) Load(o LoadOptions) (*Loaded, error) {
 	l := &loader{
 		Config: c, o: o,
 		out:    &Loaded{Rules: &ruleset.Set{}, Users: make(map[string]uint32), Lists: []ListReport{}},
-		notes:  findings{slices.Clone(c.notes.list), maps.Clone(c.notes.counts)},
+		notes:  c.notes.clone(),
 		inline: make(map[key]inline), inputs: make(map[string]bool), removed: make(map[*patternItem]bool),
 	}
 	steps := []func() error{l.readInline, l.planLists, l.readLists, l.addInline, l.check, l.findPlaces}

@@ -221,3 +221,67 @@ func TestInclude(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+func TestChecks(t *testing.T) {
+	f := files{"l": "www.one.x\n*.one.x\n=two.x\n*.two.x\nfive.x\n"}
+	l := load(t, f, "c.yaml", `rules:
+  - {match: [one.x, a.one.x, two.x], target: w}
+  - {match: [three.x, 10.0.0.0/8, 10.1.0.0/16], target: w}
+  - {match: [a.three.x, 10.2.0.0/16], target: w, user: 5}
+  - {match: [b.three.x, three.x], target: v, user: 6}
+  - {match: [a.three.x, "=b.three.x"], target: w}
+  - {match: [20.0.0.0/8, 21.0.0.0/9, 21.128.0.0/9, 21.0.0.0/8, 127.1.0.0/16, "ff02::1", 0.0.0.0/0], target: v}
+  - {match: [com, "*.co.uk", =net, corp, github.io, "*.github.io", x.github.io], target: w}
+  - {match: five.x, target: w, user: 5}
+lists: [{file: l, `+plainSuffix+`, target: w}]
+`)
+	place := func(line int) Place { return Place{"c.yaml", line} }
+	list := func(line int) Place { return Place{"l", line} }
+	want := []Finding{
+		{PublicSuffix, "com is a public suffix: the rule is for everybody's names below it", place(8), Place{}},
+		{PublicSuffix, "*.co.uk is a public suffix: the rule is for everybody's names below it", place(8), Place{}},
+		{PublicSuffix, "github.io is a public suffix: the rule is for everybody's names below it", place(8), Place{}},
+		{PublicSuffix, "*.github.io is a public suffix: the rule is for everybody's names below it", place(8), Place{}},
+		{Redundant, "*.github.io goes to w by github.io anyway", place(8), place(8)},
+		{Redundant, "x.github.io goes to w by *.github.io anyway", place(8), place(8)},
+		{Redundant, "five.x user=5 goes to w by five.x anyway", place(9), list(5)},
+		{Redundant, "*.one.x goes to w by one.x anyway", list(2), place(2)},
+		{Redundant, "a.one.x goes to w by *.one.x anyway", place(2), list(2)},
+		{Redundant, "www.one.x goes to w by *.one.x anyway", list(1), list(2)},
+		{Redundant, "a.three.x user=5 goes to w by a.three.x anyway", place(4), place(6)},
+		{Redundant, "b.three.x user=6 goes to v by three.x user=6 anyway", place(5), place(5)},
+		{Redundant, "=two.x goes to w by two.x anyway", list(3), place(2)},
+		{Unreachable, "two.x decides nothing: =two.x and *.two.x come first", place(2), list(4)},
+		{Redundant, "*.two.x goes to w by two.x anyway", list(4), place(2)},
+		{Redundant, "10.1.0.0/16 goes to w by 10.0.0.0/8 anyway", place(3), place(3)},
+		{Redundant, "10.2.0.0/16 user=5 goes to w by 10.0.0.0/8 anyway", place(4), place(3)},
+		{Redundant, "20.0.0.0/8 goes to v by 0.0.0.0/0 anyway", place(7), place(7)},
+		{Unreachable, "21.0.0.0/8 decides nothing: 21.0.0.0/9 and 21.128.0.0/9 come first", place(7), place(7)},
+		{Redundant, "21.0.0.0/9 goes to v by 21.0.0.0/8 anyway", place(7), place(7)},
+		{Redundant, "21.128.0.0/9 goes to v by 21.0.0.0/8 anyway", place(7), place(7)},
+		{Unreachable, "127.1.0.0/16 is never steered: loopback, link-local and multicast addresses are left alone", place(7), Place{}},
+		{Unreachable, "ff02::1 is never steered: loopback, link-local and multicast addresses are left alone", place(7), Place{}},
+	}
+	if diff := cmp.Diff(want, l.Findings); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// Many findings are counted, not kept.
+func TestFindingsAreBounded(t *testing.T) {
+	var one, two strings.Builder
+	for i := range 1000 {
+		fmt.Fprintf(&one, "n%d.x\n", i)
+		fmt.Fprintf(&two, "n%d.x\na.n%d.x\n", i, i)
+	}
+	l := load(t, files{"one": one.String(), "two": two.String()}, "c.yaml",
+		"lists:\n - {file: one, "+plainSuffix+", target: w1}\n - {file: two, "+plainSuffix+", target: w2}\n")
+	if diff := cmp.Diff(map[Kind]int{Overlap: 1000, Redundant: 1000}, l.Counts); diff != "" || len(l.Findings) != 2*MaxFindings {
+		t.Errorf("%d findings, %s", len(l.Findings), diff)
+	}
+	for _, f := range l.Findings {
+		if f.At.Path != "two" || f.Kind == Overlap && (f.Other.Path != "one" || f.Other.Line*2-1 != f.At.Line) {
+			t.Errorf("%+v", f)
+		}
+	}
+}

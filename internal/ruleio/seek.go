@@ -12,6 +12,7 @@ import (
 // are shown are found by reading the lists again.
 type sought struct {
 	finding int
+	first   bool // it is the finding's first place, not the other
 	key     key
 	target  ruleset.Target // that the list gives it
 	before  int            // the list is before this one
@@ -20,7 +21,7 @@ type sought struct {
 // seek asks for the place of a list's rule as the other one of a finding; finding -1 is not shown.
 func (l *loader) seek(finding int, k key, target ruleset.Target, before int) {
 	if finding >= 0 {
-		l.sought = append(l.sought, sought{finding, k, target, before})
+		l.sought = append(l.sought, sought{finding, false, k, target, before})
 	}
 }
 
@@ -54,7 +55,11 @@ func (l *loader) findPlaces() error {
 				if s.target != target {
 					return false
 				}
-				l.notes.list[s.finding].Other = one.place(i)
+				if s.first {
+					l.notes.list[s.finding].At = one.place(i)
+				} else {
+					l.notes.list[s.finding].Other = one.place(i)
+				}
 				return true
 			})
 			if len(missing[k]) == 0 {
