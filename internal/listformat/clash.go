@@ -18,13 +18,6 @@ func readClashClassical(r *reading) error { return readClash(r, clashClassical) 
 func readClash(r *reading, item clashItem) error {
 	in := buffered(r.in)
 	r.in = in
-	head, err := in.Peek(4)
-	switch {
-	case len(head) < 4 && err != nil && !isEnd(err):
-		return err
-	case bytes.Equal(head, []byte("MRS\x01")), bytes.Equal(head, []byte("\x28\xb5\x2f\xfd")):
-		return &Error{Reason: "a binary rule provider (.mrs) is not read; take the list in YAML or text that it was made from"}
-	}
 	yaml, err := beginsAsYAML(in)
 	if err != nil {
 		return err

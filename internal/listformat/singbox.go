@@ -42,9 +42,7 @@ type singBoxList struct {
 
 func readSingBox(r *reading) error {
 	s := singBoxList{reading: r}
-	if err := s.json.begin(r.in); err != nil {
-		return err
-	}
+	s.json.begin(r.in)
 	if err := s.json.expect('{', "a rule-set is a JSON object with \"version\" and \"rules\""); err != nil {
 		return err
 	}
@@ -226,6 +224,9 @@ func parsePrefix(text string) (pattern.Pattern, bool) {
 			return pattern.Pattern{}, false
 		}
 		prefix = netip.PrefixFrom(addr, addr.BitLen())
+	}
+	if prefix.Addr().Is4In6() && prefix.Bits() < 96 {
+		return pattern.Pattern{}, false // would be more than IPv4's addresses
 	}
 	p, err := pattern.Parse(prefix.Masked().String())
 	return p, err == nil

@@ -23,21 +23,14 @@ type tokens struct {
 }
 
 // begin starts reading.
-func (t *tokens) begin(in io.Reader) error {
+func (t *tokens) begin(in io.Reader) {
 	b := bufio.NewReader(in)
-	head, err := b.Peek(3)
-	switch {
-	case err != nil && !errors.Is(err, io.EOF):
-		return err
-	case string(head) == "SRS":
-		return &Error{Reason: "a binary rule-set (.srs) is not read; `sing-box rule-set decompile FILE.srs` makes FILE.json of it"}
-	case string(head) == "\xef\xbb\xbf":
+	if mark, _ := b.Peek(3); string(mark) == "\xef\xbb\xbf" {
 		_, _ = b.Discard(3) // just peeked at
 	}
 	t.in.in = b
 	t.dec = json.NewDecoder(&t.in)
 	t.dec.UseNumber() // no number is too large to be skipped
-	return nil
 }
 
 // token reads the next token. Its errors are of the reader or *Error.
@@ -63,7 +56,7 @@ func (t *tokens) failed(err error) error {
 	var syntax *json.SyntaxError
 	switch {
 	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
-		return t.fail("the JSON ends too soon")
+		return &Error{Line: 1 + t.in.lines, Reason: "the JSON ends too soon"}
 	case errors.As(err, &syntax):
 		return t.fail("not JSON: " + syntax.Error())
 	case errors.Is(err, errLongToken):

@@ -295,7 +295,7 @@ func randomV2fly(r *rand.Rand) files {
 
 func TestV2flyAgainstNaive(t *testing.T) {
 	r := rand.New(rand.NewPCG(11, 12))
-	for range 3000 {
+	for range 1000 {
 		attrs := [][]string{nil, nil, {"a"}, {"!a"}, {"B", "!a"}, {"!!cn"}}[r.IntN(6)]
 		differV2fly(t, randomV2fly(r), attrs)
 	}

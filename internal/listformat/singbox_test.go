@@ -1,0 +1,451 @@
+package listformat
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/netip"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/domain-route/domain-route/internal/pattern"
+)
+
+func TestSingBox(t *testing.T) {
+	rules := func(text string) string { return `{"version":3,"rules":[` + text + `]}` }
+	tests := []struct {
+		in   string
+		want []string
+	}{
+		{`{"version": 3, "rules": []}`, nil},
+		{"\xef\xbb\xbf" + `{"rules":[{"domain":["A.com"],"domain_suffix":[".cn","b.com"],"domain_keyword":["x"],"domain_regex":["^s.+"],"invert":false}],"version":1}`,
+			[]string{"=a.com", "*.cn", "b.com", "keyword: x", "regex: ^s.+"}},
+		{rules(`{"domain":"a.com","domain_suffix":"b","domain_keyword":"x"}`), []string{"=a.com", "b", "keyword: x"}},
+		{rules(`{"domain":"a","port":80},{"domain_suffix":"b"},{"port":[443],"network":"tcp"}`), []string{"b", "port: port"}},
+		{rules(`{"network":"udp","domain":["a","b"],"port":80}`), []string{"network: network"}},
+		{rules(`{"domain":"a","invert":true}`), []string{"invert: invert"}},
+		{rules(`{"domain":"a","port":[],"invert":false,"network":null,"network_interface_address":{}}`), []string{"=a"}},
+		{rules(`{"domain":"a","port":false},{"domain":"b","network":""}`), []string{"port: port", "network: network"}},
+		{rules(`{"mode":"and","rules":[{"domain":"a"},{"domain":"b"}],"type":"logical"}`), []string{"logical: type"}},
+		{rules(`{"type":"default","domain":"a"},{"type":"new","domain":"b"},{"type":["logical"],"domain":"c"}`), []string{"=a", "unknown type: new"}},
+		{rules(`{"Domain":"a"},{"domain":"b","nonsense":null}`), []string{"unknown field: Domain"}},
+		{rules(`{},{"domain":[]}`), []string{"empty rule: "}},
+		{rules(`{"domain":"a","ip_cidr":["10.0.0.0/8","192.0.2.7","2001:db8::1/32","::ffff:192.0.2.9/120","10.0.0.1/33","fe80::1%a"]}`),
+			[]string{"=a", "10.0.0.0/8", "192.0.2.7", "2001:db8::/32", "192.0.2.0/24", "bad address: 10.0.0.1/33"}},
+		{rules(`{"source_ip_cidr":"10.0.0.0/8","domain":"a"}`), []string{"source_ip_cidr: source_ip_cidr"}},
+		{rules(`{"domain":["a..b","*.x","1.2.3.4","=x",""," "],"domain_suffix":[".","..x","a.b."]}`), []string{"a.b", "bad name: a..b"}},
+		{rules(`{"domain":["a",1e999,null,true,["b"],{"c":"d"},"e"],"domain_suffix":17}`), []string{"=a", "=e", "bad value: domain"}},
+		{`{"version":4,"rules":[{"domain":"a","domain":"b"}],"$schema":{"a":[1,{}]}}`, []string{"=a", "=b", "unknown field: $schema"}},
+	}
+	for _, tt := range tests {
+		if diff := cmp.Diff(tt.want, say(t, tt.in, Options{Format: SingBox})); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", tt.in, diff)
+		}
+	}
+}
+
+func TestSingBoxErrors(t *testing.T) {
+	deep := strings.Repeat(`{"a":[`, 1<<20)
+	rest := `{"version":3,"rules":[{"domain":"a"},` + "\n\n"
+	tests := []struct{ in, want string }{
+		{"", "ends too soon"}, {" ", "ends too soon"}, {"[]", "line 1: a rule-set is a JSON object"}, {`"x"`, "a rule-set is"}, {"null", "a rule-set is"},
+		{"{}", `no "version"`}, {`{"rules":[]}`, `no "version"`}, {`{"version":5}`, "line 1: version 5 is not known; 1 to 4 are"},
+		{`{"version":0}`, "version 0"}, {`{"version":"3"}`, "version 3 is not known"}, {`{"version":3.0}`, "version 3.0"}, {`{"version":[]}`, "version ["},
+		{`{"version":` + strings.Repeat("9", 1000) + `}`, "is not known"},
+		{`{"version":3,"rules":{}}`, `"rules" is a list`}, {rest + `"a"]}`, "line 3: a rule is a JSON object"}, {rest + `null]}`, "line 3: a rule is"},
+		{rest, "line 3: the JSON ends too soon"}, {rest + `{"domain":"b`, "ends too soon"}, {rest + `{]`, "line 3: not JSON"}, {rest + `{"a" "b"}`, "line 3: not JSON"},
+		{rest + `{"a":1,}]}`, "not JSON"}, {`{"version":3} x`, "line 1: not JSON"}, {`{"version":3}{}`, "something follows"},
+		{`{"version":3,"x":` + deep, "nested more than 100 deep"}, {`{"version":3,"rules":[` + deep, "nested more than 100 deep"},
+		{rest + strings.Repeat(" ", 2<<20) + "{}]}", "a single value has more than 1 MiB"},
+		{rest + `{"domain":"` + strings.Repeat("x", 2<<20) + `"}]}`, "a single value has more than 1 MiB"},
+		{rest + `{"x":` + strings.Repeat("1", 2<<20) + `}]}`, "a single value has more than 1 MiB"},
+		{"SRS\x01xxx", "sing-box rule-set decompile FILE"}, {"example.com\n", "not JSON"},
+	}
+	for _, tt := range tests {
+		_, err := Read(strings.NewReader(tt.in), Options{Format: SingBox}, func(Item) error { return nil })
+		var ours *Error
+		if !errors.As(err, &ours) || !strings.Contains(err.Error(), tt.want) || len(err.Error()) > 200 {
+			t.Errorf("%.60q: error is %v, want %s", tt.in, err, tt.want)
+		}
+	}
+	broken := errors.New("broken")
+	for n := range 40 {
+		in := io.MultiReader(strings.NewReader((rest + rest)[:n]), iotest.ErrReader(broken))
+		if _, err := Read(in, Options{Format: SingBox}, func(Item) error { return nil }); !errors.Is(err, broken) {
+			t.Fatalf("after %d bytes the reader's error came as %v", n, err)
+		}
+	}
+}
+
+// repeatText is text, n times.
+func repeatText(n int, text string) io.Reader {
+	all := make([]io.Reader, 0, n)
+	for range n {
+		all = append(all, strings.NewReader(text))
+	}
+	return io.MultiReader(all...)
+}
+
+// A rule of many names takes little memory, as many rules take hardly any.
+func TestSingBoxMemory(t *testing.T) {
+	names := strings.Repeat(`"a-name-of-usual-length.example.com",`, 1000)
+	rules := strings.Repeat(`{"domain_suffix":["a-name-of-usual-length.example.com"]},`, 1000)
+	head := `{"version":3,"rules":[`
+	tests := []struct {
+		in    io.Reader
+		most  uint64
+		items int
+	}{
+		{io.MultiReader(strings.NewReader(head+`{"domain":[`), repeatText(100, names), strings.NewReader(`"z"]}]}`)), 6 << 20, 100_001},
+		{io.MultiReader(strings.NewReader(head), repeatText(100, rules), strings.NewReader(`{"domain":"z"}]}`)), 1 << 20, 100_001},
+	}
+	for _, tt := range tests {
+		runtime.GC()
+		var at, now runtime.MemStats
+		runtime.ReadMemStats(&at)
+		most, n := uint64(0), 0
+		in := &probe{tt.in, func() {
+			if n++; n%10 == 0 {
+				runtime.GC()
+				runtime.ReadMemStats(&now)
+				most = max(most, now.HeapAlloc)
+			}
+		}}
+		report, err := Read(in, Options{Format: SingBox}, func(Item) error { return nil })
+		if err != nil || report.Items != tt.items {
+			t.Errorf("%d items, %v; want %d", report.Items, err, tt.items)
+		}
+		if most > at.HeapAlloc+tt.most {
+			t.Errorf("held %d bytes, want %d at most", most-at.HeapAlloc, tt.most)
+		} else if most == 0 {
+			t.Error("nothing was measured")
+		}
+	}
+}
+
+// What is held comes back as it was, and there is an end to it.
+func TestHeldPatterns(t *testing.T) {
+	var held heldPatterns
+	var want, got []pattern.Pattern
+	for range 1000 {
+		for _, p := range randomPatterns(rand.New(rand.NewPCG(35, 36)), 20) {
+			want = append(want, p)
+			if err := held.add(p); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	stop := errors.New("stop")
+	if err := held.each(func(p pattern.Pattern) error {
+		if got = append(got, p); len(got) == len(want) {
+			return stop
+		}
+		return nil
+	}); !errors.Is(err, stop) || !slices.Equal(want, got) {
+		t.Errorf("%v, %d patterns of %d", err, len(got), len(want))
+	}
+	long := pattern.Pattern{Kind: pattern.Exact, Name: pattern.Name(strings.Repeat("\x01a", 127) + "\x00")}
+	var err error
+	for n := 0; err == nil && n <= maxRule; n += len(long.Name) {
+		err = held.add(long)
+	}
+	if err == nil || !strings.Contains(err.Error(), "a rule has more than 128 MiB") {
+		t.Errorf("error is %v", err)
+	}
+}
+
+// probe calls do at every reading.
+type probe struct {
+	io.Reader
+	do func()
+}
+
+func (p *probe) Read(b []byte) (int, error) {
+	p.do()
+	return p.Reader.Read(b)
+}
+
+// node is a JSON value as a whole: nothing, a text, a list, or pairs.
+type node struct {
+	what  byte // n, t, l, o, or 0 for all else
+	text  string
+	names []string // of pairs
+	list  []node
+	empty string // null, false, [] or {}
+}
+
+// parseNode reads a whole JSON value into a tree, with the fields of objects in their order.
+func parseNode(raw json.RawMessage) node {
+	raw = bytes.TrimLeft(raw, " \t\r\n")
+	switch raw[0] {
+	case 'n':
+		return node{what: 'n', empty: "null"}
+	case 'f':
+		return node{empty: "false"}
+	case '"':
+		n := node{what: 't'}
+		_ = json.Unmarshal(raw, &n.text)
+		return n
+	case '[':
+		var list []json.RawMessage
+		_ = json.Unmarshal(raw, &list)
+		n := node{what: 'l'}
+		for _, v := range list {
+			n.list = append(n.list, parseNode(v))
+		}
+		if len(list) == 0 {
+			n.empty = "[]"
+		}
+		return n
+	case '{':
+		n := node{what: 'o', empty: "{}"}
+		d := json.NewDecoder(bytes.NewReader(raw))
+		_, _ = d.Token()
+		for d.More() {
+			name, _ := d.Token()
+			var v json.RawMessage
+			_ = d.Decode(&v)
+			n.names, n.list, n.empty = append(n.names, name.(string)), append(n.list, parseNode(v)), ""
+		}
+		return n
+	}
+	return node{text: string(raw)}
+}
+
+func (n node) depth() int {
+	most := 0
+	for _, v := range n.list {
+		most = max(most, v.depth())
+	}
+	if n.what == 'l' || n.what == 'o' {
+		most++
+	}
+	return most
+}
+
+// naiveSingBox reads a rule-set as a whole to formats.md §5.
+func naiveSingBox(text []byte) (*outcome, bool) {
+	text = bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))
+	if !json.Valid(text) {
+		return nil, false
+	}
+	root, out := parseNode(text), newOutcome()
+	if root.what != 'o' || root.depth() > 100 {
+		return nil, false
+	}
+	versions := 0
+	for i, name := range root.names {
+		v := root.list[i]
+		switch name {
+		case "version":
+			versions++
+			if v.what != 0 || !slices.Contains([]string{"1", "2", "3", "4"}, strings.TrimRight(v.text, " \r\n\t")) {
+				return nil, false
+			}
+		case "rules":
+			if v.what != 'l' {
+				return nil, false
+			}
+			for _, rule := range v.list {
+				if rule.what != 'o' {
+					return nil, false
+				}
+				out.naiveRule(rule)
+			}
+		default:
+			out.skip("unknown field", 0)
+		}
+	}
+	return out, versions > 0
+}
+
+// nothingWith are the known fields that narrow a rule, and what they may hold without doing so.
+var nothingWith = func() map[string]string {
+	out := map[string]string{"invert": "false", "network_is_expensive": "false", "network_is_constrained": "false", "network_interface_address": "{}"}
+	for _, name := range strings.Fields(`query_type network source_ip_cidr source_port source_port_range port port_range process_name process_path
+		process_path_regex package_name package_name_regex network_type default_interface_address wifi_ssid wifi_bssid adguard_domain`) {
+		out[name] = "[]"
+	}
+	return out
+}()
+
+func (o *outcome) naiveRule(rule node) {
+	part, others, empty := newOutcome(), []string{}, true
+	for i, name := range rule.names {
+		v := rule.list[i]
+		nothing, known := nothingWith[name]
+		values := []node{v}
+		if v.what == 'l' {
+			values = v.list
+		}
+		switch {
+		case known && (v.empty == "null" || v.empty == nothing && nothing != ""):
+		case known:
+			others = append(others, name)
+		case name == "type" && v.what == 't' && (v.text == "" || v.text == "default"):
+		case name == "type" && v.what == 't' && v.text == "logical":
+			others = slices.Insert(others, 0, "logical")
+		case name == "type":
+			others = append(others, "unknown type")
+		case !slices.Contains([]string{"domain", "domain_suffix", "domain_keyword", "domain_regex", "ip_cidr"}, name):
+			others = append(others, "unknown field")
+		default:
+			for _, value := range values {
+				empty = empty && value.what == 'n'
+				part.naiveValue(name, value)
+			}
+		}
+	}
+	switch {
+	case len(others) > 0:
+		o.skip(others[0], 0)
+	case empty:
+		o.skip("empty rule", 0)
+	default:
+		o.Items = append(o.Items, part.Items...)
+		for kind, count := range part.Count {
+			o.Count[kind] += count
+		}
+	}
+}
+
+func (o *outcome) naiveValue(field string, v node) {
+	switch {
+	case v.what == 'n':
+	case v.what != 't':
+		o.skip("bad value", 0)
+	case field == "domain_keyword" || field == "domain_regex":
+		o.skip(strings.TrimPrefix(field, "domain_"), 0)
+	case field == "ip_cidr":
+		o.naivePrefix(v.text, 0)
+	case field == "domain":
+		o.name(pattern.Exact, v.text, false, 0)
+	case strings.HasPrefix(v.text, "."):
+		o.name(pattern.Subdomains, v.text[1:], false, 0)
+	default:
+		o.name(pattern.Suffix, v.text, false, 0)
+	}
+}
+
+// naivePrefix reads an address, or a prefix whose further bits do not matter.
+func (o *outcome) naivePrefix(text string, line int) {
+	bits := ""
+	host, length, ok := strings.Cut(text, "/")
+	addr, err := netip.ParseAddr(host)
+	if ok {
+		bits = "/" + length
+	} else if err == nil {
+		bits = fmt.Sprint("/", addr.BitLen())
+	}
+	prefix, err2 := netip.ParsePrefix(host + bits)
+	if err == nil && addr.Is4In6() && err2 == nil {
+		if prefix.Bits() < 96 {
+			err2 = errors.New("wider than IPv4")
+		} else {
+			prefix = netip.PrefixFrom(addr.Unmap(), prefix.Bits()-96)
+		}
+	}
+	if err != nil || err2 != nil {
+		o.skip("bad address", line)
+		return
+	}
+	o.Items = append(o.Items, Item{Pattern: pattern.Pattern{Kind: pattern.Prefix, Prefix: prefix.Masked()}, Line: line})
+}
+
+func differSingBox(t *testing.T, text []byte) {
+	t.Helper()
+	if bytes.HasPrefix(text, []byte("SRS")) {
+		return
+	}
+	want, ok := naiveSingBox(text)
+	got := newOutcome()
+	report, err := Read(bytes.NewReader(text), Options{Format: SingBox}, func(i Item) error {
+		got.Items = append(got.Items, i)
+		return nil
+	})
+	if ok != (err == nil) {
+		t.Fatalf("%q: error is %v, naive reading says %v", text, err, ok)
+	}
+	if !ok {
+		return
+	}
+	for _, s := range report.Skipped {
+		got.Count[s.Kind] = s.Count
+	}
+	want.Skipped = got.Skipped
+	if diff := cmp.Diff(want, got, samePattern); diff != "" {
+		t.Fatalf("%q (-want +got):\n%s", text, diff)
+	}
+}
+
+// prefixes are addresses and prefixes, good and bad.
+var prefixes = []string{"10.0.0.0/8", "10.1.2.3/8", "192.0.2.7", "2001:db8::/32", "2001:db8::1", "::ffff:1.2.3.4", "::ffff:1.2.3.4/100", "::ffff:1.2.3.4/90",
+	"0.0.0.0/0", "::/0", "1.2.3.4/33", "1.2.3/8", "fe80::1%eth0", "fe80::%a/10", "x", "", "10.0.0.0/08", "1.2.3.4/", "/8"}
+
+// randomSingBox makes up a rule-set, at times with damage.
+func randomSingBox(r *rand.Rand) []byte {
+	value := func(field string) any {
+		switch {
+		case r.IntN(20) == 0:
+			return []any{nil, true, 5, map[string]int{"a": 1}, []any{}, ""}[r.IntN(6)]
+		case field == "ip_cidr":
+			return prefixes[r.IntN(len(prefixes))]
+		case field == "domain_suffix" && r.IntN(2) == 0:
+			return "." + names[r.IntN(len(names))]
+		}
+		return names[r.IntN(len(names))]
+	}
+	var b bytes.Buffer
+	b.WriteString(`{"version": ` + []string{"1", "2", "3", "3", "4", "4", "5"}[r.IntN(7)] + `, "rules": [`)
+	for i := range r.IntN(6) {
+		rule := map[string]any{}
+		for range r.IntN(4) {
+			field := []string{"domain", "domain_suffix", "domain_keyword", "domain_regex", "ip_cidr"}[r.IntN(5)]
+			list := make([]any, r.IntN(4))
+			for j := range list {
+				list[j] = value(field)
+			}
+			if rule[field] = list; r.IntN(3) == 0 {
+				rule[field] = value(field)
+			}
+		}
+		if r.IntN(3) == 0 {
+			field := []string{"port", "network", "invert", "type", "rules", "wifi_ssid", "network_interface_address", "x"}[r.IntN(8)]
+			rule[field] = []any{nil, false, true, []int{}, []int{80}, "", "logical", "default", map[string]int{}, map[string]any{"a": nil}}[r.IntN(10)]
+		}
+		text, _ := json.MarshalIndent(rule, "", strings.Repeat(" ", r.IntN(3)))
+		b.WriteString([]string{"", ","}[min(i, 1)])
+		b.Write(text)
+	}
+	b.WriteString("]}\n")
+	if text := b.String(); r.IntN(10) == 0 {
+		return []byte(mangle(r, text))
+	} else if r.IntN(20) == 0 {
+		return []byte(text[:r.IntN(len(text))])
+	}
+	return b.Bytes()
+}
+
+func TestSingBoxAgainstNaive(t *testing.T) {
+	r := rand.New(rand.NewPCG(31, 32))
+	for range 5000 {
+		differSingBox(t, randomSingBox(r))
+	}
+}
+
+func FuzzSingBox(f *testing.F) {
+	r := rand.New(rand.NewPCG(33, 34))
+	for range 30 {
+		f.Add(randomSingBox(r))
+	}
+	f.Add([]byte(`{"version":3,"rules":[{"type":"logical","mode":"and","rules":[{"domain":"a"}]},{"domain":"a","domain":["b"]}],"version":4}`))
+	f.Fuzz(func(t *testing.T, text []byte) { differSingBox(t, text) })
+}
