@@ -4,7 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/cilium/ebpf"
@@ -46,7 +49,7 @@ func connect(t testing.TB, a *lab.Agent, to lab.Host) (*conn, whereabouts) {
 // Whatever was learnt by whom and whatever the rules are: listed is exactly what connect would have elsewhere. The
 // kernel is the judge: each socket has a fresh one beside it.
 func TestAsConnect(t *testing.T) {
-	const rounds = 40
+	const rounds = 60
 	h := harness.Started(t)
 	check(t, h.AddUplink("lte0", lab.UplinkOptions{}))
 	names := []string{"a.test", "b.test", "x.a.test", "y.b.test"}
@@ -63,7 +66,20 @@ func TestAsConnect(t *testing.T) {
 	for _, uid := range []uint32{0, 33, 1001, 1001, 1002} {
 		agents = append(agents, h.MustAgent(lab.AgentOptions{UID: uid}))
 	}
-	patterns := []string{"a.test", "b.test", "*.a.test", "=a.test", "=y.b.test", "default", "test"}
+	root, err := lab.CgroupRoot()
+	check(t, err)
+	within := "cgroup=" + strings.TrimPrefix(h.Cgroup, root)
+	for _, dir := range []string{"in", "in/deeper"} {
+		check(t, os.Mkdir(filepath.Join(h.Cgroup, dir), 0o755))
+		place, err := os.Open(filepath.Join(h.Cgroup, dir))
+		check(t, err)
+		defer place.Close()
+		agents = append(agents, h.MustAgent(lab.AgentOptions{UID: 1001, Cgroup: place}))
+	}
+	h.Must("rule", "add", h.DNS.Addr4.String(), "direct") // whatever the default
+	patterns := []string{"a.test", "b.test", "*.a.test", "=a.test", "=y.b.test", "default", "test",
+		"198.51.100.0/28", servers[0].Addr4.String(), servers[1].Addr4.String() + "/32"}
+	conditions := [][]string{nil, nil, nil, {"user=1001"}, {"user=33"}, {within + "/in"}, {"user=1001", within + "/in/deeper"}}
 	targets := []string{"vpn0", "lte0", "direct", "mark:7", "gone0,lte0", "gone0,direct", "block", "gone0"}
 	random := rand.New(rand.NewPCG(1, 2))
 	anyOf := func(list []string) string { return list[random.IntN(len(list))] }
@@ -87,11 +103,12 @@ func TestAsConnect(t *testing.T) {
 		}
 		wantRows(t, reset(t, h, "--dry-run"))
 		var change []string
+		condition := conditions[random.IntN(len(conditions))]
 		if p := anyOf(patterns); random.IntN(3) == 0 {
-			change = []string{"rule", "del", p}
+			change = append([]string{"rule", "del", p}, condition...)
 			h.Run(change...)
 		} else {
-			change = []string{"rule", "add", p, anyOf(targets)}
+			change = append([]string{"rule", "add", p, anyOf(targets)}, condition...)
 			h.Must(change...)
 		}
 		if random.IntN(3) == 0 {
