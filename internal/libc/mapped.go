@@ -12,8 +12,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Any user can run programs with libraries of their own: these bound what that makes us do.
@@ -164,11 +167,19 @@ type program struct {
 	hidden bool // there is, or may be, more
 }
 
+// mayTrace tells whether we have what looking at others' processes takes. Some, in some containers, stay closed even so: whether
+// those are of this network namespace nobody knows, and there is nothing to be done about them.
+var mayTrace = sync.OnceValue(func() bool {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	return unix.Capget(&header, &data[0]) == nil && data[0].Effective&(1<<unix.CAP_SYS_PTRACE) != 0
+})
+
 // process lists what one process maps, if it is in the network namespace.
 func (f *finder) process(pid int, home string) (p program) {
 	dir := filepath.Join(f.proc, strconv.Itoa(pid))
 	if ns, err := os.Readlink(dir + "/ns/net"); err != nil || ns != home {
-		return program{hidden: errors.Is(err, fs.ErrPermission)}
+		return program{hidden: errors.Is(err, fs.ErrPermission) && !mayTrace()}
 	}
 	maps, err := os.Open(dir + "/maps")
 	if err != nil {
