@@ -128,6 +128,33 @@ func FromSortKey(key []byte) (n Name, ok bool) {
 	return n, n != Root && !allDigits(n)
 }
 
+// ValidSortKey tells whether FromSortKey takes key.
+func ValidSortKey(key []byte) bool {
+	size, label, digits := 1, 0, true
+	for i := 0; i < len(key); i++ {
+		c := key[i]
+		switch {
+		case c == 0:
+			if label == 0 || label > maxLabel {
+				return false
+			}
+			size += 1 + label
+			label = 0
+			continue
+		case c == 1:
+			if i++; i == len(key) || key[i] == 0 || key[i] > 2 {
+				return false
+			}
+			c = key[i] - 1
+		case c != lower(c):
+			return false
+		}
+		digits = digits && '0' <= c && c <= '9'
+		label++
+	}
+	return label == 0 && size > 1 && size <= maxName && !digits
+}
+
 // AppendKeyText appends the text of the pattern of a kind of names whose name has a key.
 func AppendKeyText(b []byte, kind Kind, key []byte) []byte {
 	switch {

@@ -59,6 +59,9 @@ func BenchmarkMillion(b *testing.B) {
 			b.Fatalf("%d rules: %v", s.Len(), err)
 		}
 	}
+	sorted := marshal(&read)
+	binary, _ := read.MarshalBinary()
+	b.Logf("%d bytes of text, %d binary", len(text), len(binary))
 	parts := []struct {
 		name string
 		run  func()
@@ -68,6 +71,14 @@ func BenchmarkMillion(b *testing.B) {
 		{"compile", func() { compile(&read) }},
 		{"marshal", func() { marshal(&read) }},
 		{"unmarshal", func() { unmarshal(text) }},
+		{"unmarshalSorted", func() { unmarshal(sorted) }},
+		{"marshalBinary", func() { _, _ = read.MarshalBinary() }},
+		{"unmarshalBinary", func() {
+			var s Set
+			if err := s.UnmarshalBinary(binary); err != nil || s.Len() != million {
+				b.Fatal(err)
+			}
+		}},
 		{"clone", func() { read.Clone() }},
 		{"diff", func() { read.Diff(&read) }},
 	}
