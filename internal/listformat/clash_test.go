@@ -61,7 +61,7 @@ func TestClashErrors(t *testing.T) {
 		{"payload:\n- *.x.com\n", "not YAML: "}, {"payload:\n- &a x\n- *a\n", "line 3, column 3: aliases are not read"},
 		{"payload: *a", "not YAML"}, {"---\nx: &a [b]\npayload: *a\n", "line 3, column 10: \"payload\" is a list"}, {"---\n" + bomb + "payload: *y\n", "line 27, column 10: \"payload\" is a list"},
 		{"---\n" + bomb + "payload: [*y]\n", "aliases are not read"}, {"payload:\n- a\n- [\n", "not YAML"}, {"payload: x", "\"payload\" is a list"}, {"payload: {a: b}", "is a list"},
-		{"---\nx: y\n", "has no \"payload\""}, {"---\n- payload\n", "a mapping with the key"}, {"payload: [a]\npayload: [b]\n", "line 2: a second"},
+		{"---\nx: y\n", "has no \"payload\""}, {"---", "a mapping with the key"}, {"---\n" + strings.Repeat("# c\n", 200_000), "has no \"payload\""}, {"---\n- payload\n", "a mapping with the key"}, {"payload: [a]\npayload: [b]\n", "line 2: a second"},
 		{"payload: [a]\n---\npayload: [b]\n", "something follows"}, {"payload:\n- a\x01b\n", "not YAML"}, {"{", "not YAML"},
 		{"payload:\n" + items + "  - [x]\n", "line 20002: a payload of more than 512 KiB must have one item a line"},
 		{"payload:\n" + items + "  - " + strings.Repeat("x", 1<<17), "line 20002: the line is longer than 64 KiB"},
@@ -301,6 +301,7 @@ func fuzzClash(f *testing.F, format Format, items []string) {
 	for range 40 {
 		f.Add(randomClash(r, items))
 	}
+	f.Add("---")
 	f.Fuzz(func(t *testing.T, text string) { differClash(t, text, format) })
 }
 

@@ -37,8 +37,7 @@ func (h *heldPatterns) add(p pattern.Pattern) error {
 		h.chunks = append(h.chunks, make([]byte, 0, size))
 		last++
 	}
-	c := append(h.chunks[last], byte(p.Kind), byte(len(data)))
-	h.chunks[last] = append(c, data...)
+	h.chunks[last] = append(append(h.chunks[last], byte(p.Kind), byte(len(data))), data...)
 	return nil
 }
 

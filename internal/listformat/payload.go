@@ -35,40 +35,65 @@ func readPayload(r *reading, item clashItem) error {
 // eachPayloadLine gives do the items of a payload in its simple form. Errors are of in, of do, or *Error for other
 // lines.
 func eachPayloadLine(in io.Reader, do func(number int, text []byte) error) error {
-	b := bufio.NewReaderSize(in, maxLine+len("\r\n"))
+	b := buffered(in)
 	if mark, _ := b.Peek(3); string(mark) == "\xef\xbb\xbf" {
 		_, _ = b.Discard(3) // just peeked at
 	}
-	key, indent := false, -1
+	p := payloadLines{indent: -1}
 	for number := 1; ; number++ {
 		line, err := b.ReadSlice('\n')
 		if err != nil && !isEnd(err) && !errors.Is(err, bufio.ErrBufferFull) {
 			return err
 		}
-		end := err != nil
 		line = bytes.TrimSuffix(bytes.TrimSuffix(line, []byte("\n")), []byte("\r"))
-		odd := &Error{Line: number, Reason: `a payload of more than 512 KiB must have one item a line, as "- '+.example.com'"`}
-		column, text, ok := payloadItem(line)
-		switch {
-		case errors.Is(err, bufio.ErrBufferFull) || len(line) > maxLine:
+		if errors.Is(err, bufio.ErrBufferFull) || len(line) > maxLine {
 			return &Error{Line: number, Reason: "the line is longer than 64 KiB; this is no list of names"}
-		case !printable(line):
-			return odd
-		case nothing(line) || number == 1 && string(line) == "---":
-		case !key && bytes.HasPrefix(line, payloadKey) && nothingMore(line[len(payloadKey):]):
-			key = true
-		case key && ok && (indent < 0 || indent == column):
-			indent = column
+		}
+		text, ok := p.line(number, line)
+		if !ok {
+			return &Error{Line: number, Reason: `a payload of more than 512 KiB must have one item a line, as "- '+.example.com'"`}
+		}
+		if text != nil {
 			if err := do(number, text); err != nil {
 				return err
 			}
-		default:
-			return odd
 		}
-		if end {
-			return nil
+		if err != nil {
+			return p.end()
 		}
 	}
+}
+
+// payloadLines is what has been seen of a payload in its simple form.
+type payloadLines struct {
+	key    bool // "payload:"
+	indent int  // of the items; -1 before the first
+}
+
+// line reads one line: an item, or none where text is nil. ok is false for lines that are not of the simple form.
+func (p *payloadLines) line(number int, line []byte) (text []byte, ok bool) {
+	switch {
+	case !printable(line):
+		return nil, false
+	case nothing(line) || number == 1 && string(line) == "---":
+		return nil, true
+	case !p.key:
+		p.key = bytes.HasPrefix(line, payloadKey) && nothingMore(line[len(payloadKey):])
+		return nil, p.key
+	}
+	column, text, ok := payloadItem(line)
+	if ok = ok && (p.indent < 0 || p.indent == column); ok {
+		p.indent = column
+	}
+	return text, ok
+}
+
+// end says what is wrong where the lines end.
+func (p *payloadLines) end() error {
+	if !p.key {
+		return &Error{Reason: `the rule provider has no "payload"`}
+	}
+	return nil
 }
 
 var payloadKey = []byte("payload:")
