@@ -36,14 +36,14 @@ func (a *app) readRules(file string, o loadOptions) (*loaded, error) {
 	}
 	name := file
 	if file == standardInput {
-		name = "standard input"
+		name = "standard input" // lists that it names are in the current directory
 	}
 	line, some := firstWords(text)
 	switch {
 	case !some && !bytes.Contains(text, []byte(noRules)):
 		return nil, fmt.Errorf("%s: %w", name, errNothing)
 	case some && isConfig(line):
-		return readOne(in, file, text, o)
+		return readOne(in, name, text, o)
 	}
 	set, err := ruleset.ParseText(text, in.user)
 	if err != nil {

@@ -1,0 +1,132 @@
+package config
+
+import (
+	"bytes"
+	"compress/gzip"
+	"os"
+	"strings"
+	"testing"
+)
+
+// Lists become rules in one step, on top of those that run; what they say of exceptions is kept.
+func TestImport(t *testing.T) {
+	s := startedSite(t)
+	s.must("rule", "add", "kept.test", "block")
+	s.write("ads.txt", "! list\n||ads.test^\n@@||good.ads.test^\n||x.test/path\n/regexp/\n")
+	r := s.must("import", "ads.txt", "--target", "vpn0")
+	if r.Stdout != "+ ads.test vpn0\n+ good.ads.test direct\n" || !strings.Contains(r.Stderr, "no format is given; by its looks it is adblock") ||
+		!strings.Contains(r.Stderr, "applied; added: 2, deleted: 0, changed: 0; rules: 3") || strings.Count(r.Stderr, "skipped, since no rule can say it") != 2 {
+		t.Errorf("%s\n%s", r.Stdout, r.Stderr)
+	}
+	var zipped bytes.Buffer
+	w := gzip.NewWriter(&zipped)
+	w.Write([]byte("in.test\n"))
+	check(t, w.Close())
+	if r := s.with(zipped.String(), "import", "-", "-t", "wan0", "--format=plain", "--match=exact"); r.Code != 0 || r.Stdout != "+ =in.test wan0\n" {
+		t.Errorf("%s\n%s", r.Stdout, r.Stderr)
+	}
+	before := s.rules()
+	for words, args := range map[string][]string{
+		"give --target":                 {"import", "ads.txt"},
+		`needs "match: suffix"`:         {"import", "ads.txt", "-t", "vpn0", "--format=plain"},
+		`"vpn0,vpn0"`:                   {"import", "ads.txt", "-t", "vpn0,vpn0"},
+		"gone: no such file":            {"import", "ads.txt", "gone", "-t", "vpn0"},
+		"wrong number of arguments":     {"import", "-t", "vpn0"},
+		"it is running or config":       {"import", "ads.txt", "-t", "vpn0", "--to=nowhere"},
+		"is not known here":             {"import", "ads.txt", "-t", "vpn0", "--format=yaml"},
+		"no format \"yaml\"; there are": {"export", "--format=yaml"},
+	} {
+		s.fails(2, words, args...)
+	}
+	if got := s.rules(); got != before {
+		t.Errorf("something changed: %s", got)
+	}
+}
+
+// --to config copies a list beside the configuration; apply then puts it in force. Files of others are not replaced.
+func TestImportToConfig(t *testing.T) {
+	s := startedSite(t)
+	s.write("in/Ads List.txt", "||ads.test^\n@@||good.ads.test^\n")
+	args := []string{"import", "in/Ads List.txt", "-t", "vpn0", "--to=config"}
+	if r := s.must(append(args, "--dry-run")...); r.Stdout != "" || !strings.Contains(r.Stderr, "dry run") {
+		t.Errorf("%s", r.Stderr)
+	}
+	if _, err := os.Stat(s.path("config.d")); err == nil {
+		t.Error("--dry-run writes")
+	}
+	r := s.must(args...)
+	if !strings.Contains(r.Stderr, "written: "+s.path("config.d/ads-list.yaml")) || !strings.Contains(r.Stderr, "domain-route apply") {
+		t.Errorf("%s", r.Stderr)
+	}
+	if got := s.rules(); got != "# no rules\n" {
+		t.Errorf("it changed the running rules: %s", got)
+	}
+	s.must("apply")
+	if got := s.rules(); got != "ads.test vpn0\ngood.ads.test direct\n" {
+		t.Errorf("%s", got)
+	}
+	s.write("in/Ads List.txt", "||other.test^\n")
+	if r := s.must(args...); !strings.Contains(r.Stderr, "replaced: ") {
+		t.Errorf("%s", r.Stderr)
+	}
+	s.must("apply")
+	if got := s.rules(); got != "other.test vpn0\n" {
+		t.Errorf("%s", got)
+	}
+	s.write("lists/mine.txt", "mine.test\n")
+	s.fails(2, "mine.txt is there already, and not by domain-route", "import", "lists/mine.txt", "-t", "vpn0", "--format=plain", "--match=suffix", "--to=config")
+	s.write("in/other.txt", "other.test\n")
+	s.write("config.d/other.yaml", "rules: []\n")
+	s.fails(2, "other.yaml is there already, and not by domain-route", "import", "in/other.txt", "-t", "vpn0", "--format=plain", "--match=suffix", "--to=config")
+	if got := s.read("lists/mine.txt") + s.read("config.d/other.yaml"); got != "mine.test\nrules: []\n" {
+		t.Errorf("%q", got)
+	}
+}
+
+// Exported is what a format can say, of one target; the rest is counted. A list comes back as it was.
+func TestExport(t *testing.T) {
+	s := startedSite(t)
+	s.with(`a.test vpn0
+*.b.test vpn0
+=c.test vpn0
+d.test vpn0 user=0
+e.test wan0
+192.0.2.0/24 vpn0
+`, "apply", "-f", "-")
+	r := s.must("export", "--format=dnsmasq", "--target=vpn0", "--value=ipset=vpn")
+	if !strings.Contains(r.Stdout, "ipset=/a.test/vpn\n") || strings.Contains(r.Stdout, "e.test") || strings.Contains(r.Stdout, "d.test") ||
+		strings.Contains(r.Stdout, "c.test") || !strings.Contains(r.Stderr, "1 of exact, first: =c.test") || !strings.Contains(r.Stderr, "1 of rule with a condition") {
+		t.Errorf("%s\n%s", r.Stdout, r.Stderr)
+	}
+	if r := s.must("export", "--format=plain"); !strings.Contains(r.Stderr, "2 different targets; to choose one: --target") {
+		t.Errorf("%s", r.Stderr)
+	}
+	for _, format := range []string{"plain", "v2fly", "sing-box", "clash-classical", "geosite"} {
+		s.with("a.test vpn0\n=c.test vpn0\n", "apply", "-f", "-")
+		list := s.must("export", "--format="+format, "--target=vpn0").Stdout
+		s.with("# no rules", "apply", "-f", "-")
+		args := map[string][]string{"plain": {"--match=suffix"}, "geosite": {"--category=domain-route"}}[format]
+		r := s.with(list, append([]string{"import", "-", "-t", "vpn0", "--format=" + format}, args...)...)
+		if got := s.rules(); got != "a.test vpn0\n=c.test vpn0\n" {
+			t.Errorf("%s: %q comes back as\n%s%s", format, list, got, r.Stderr)
+		}
+	}
+	var got struct {
+		Items int
+		List  string
+	}
+	decode(t, s.must("export", "--format=plain", "-o", "json"), &got)
+	if got.Items != 2 || got.List != "a.test\n=c.test\n" {
+		t.Errorf("%+v", got)
+	}
+}
+
+// The schema is JSON, with and without -o json.
+func TestSchema(t *testing.T) {
+	s := newSite(t)
+	var schema map[string]any
+	decode(t, s.must("schema", "-o", "json"), &schema)
+	if schema["$schema"] == nil || !strings.HasPrefix(s.must("schema").Stdout, "{\n") {
+		t.Errorf("%v", schema)
+	}
+}
