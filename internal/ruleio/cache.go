@@ -3,7 +3,6 @@ package ruleio
 import (
 	"bytes"
 	"crypto/sha256"
-	"encoding"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -37,7 +36,7 @@ type cacheHead struct {
 // EncodeCache returns what DecodeCache makes l and digest of. inputs is a hash of all that l was made from, digest that
 // of its rules.
 func EncodeCache(inputs [32]byte, l *Loaded, digest [32]byte) ([]byte, error) {
-	rules, err := marshal(l.Rules)
+	rules, err := l.Rules.MarshalBinary()
 	if err != nil {
 		return nil, err
 	}
@@ -85,23 +84,8 @@ func DecodeCache(b []byte, inputs [32]byte) (l *Loaded, digest [32]byte, err err
 	if err := json.Unmarshal(notes, l); err != nil {
 		return nil, digest, ErrDamaged
 	}
-	if err := unmarshal(l.Rules, rules); err != nil {
+	if err := l.Rules.UnmarshalBinary(rules); err != nil {
 		return nil, digest, ErrDamaged
 	}
 	return l, head.Digest, nil
-}
-
-// marshal and unmarshal use the text until sets have a binary form.
-func marshal(s *ruleset.Set) ([]byte, error) {
-	if b, ok := any(s).(encoding.BinaryMarshaler); ok {
-		return b.MarshalBinary()
-	}
-	return s.MarshalText()
-}
-
-func unmarshal(s *ruleset.Set, b []byte) error {
-	if u, ok := any(s).(encoding.BinaryUnmarshaler); ok {
-		return u.UnmarshalBinary(b)
-	}
-	return s.UnmarshalText(b)
 }

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/domain-route/domain-route/internal/testlist"
 )
 
 // files are a made-up file system.
@@ -283,5 +285,58 @@ func TestFindingsAreBounded(t *testing.T) {
 		if f.At.Path != "two" || f.Kind == Overlap && (f.Other.Path != "one" || f.Other.Line*2-1 != f.At.Line) {
 			t.Errorf("%+v", f)
 		}
+	}
+}
+
+// Progress is told about every 64 KiB, and at last that all is done; what is read again for findings does not count.
+func TestProgress(t *testing.T) {
+	text := strings.Repeat("a.x\nb.x\nc.x\nd.x\n", 20_000)
+	f := files{"one": text, "two": text}
+	type step struct{ done, of int64 }
+	for _, known := range []bool{true, false} {
+		o := LoadOptions{Open: f.open}
+		var steps []step
+		o.Progress = func(done, of int64) { steps = append(steps, step{done, of}) }
+		o.Size = func(path string) int64 {
+			if !known && path == "two" {
+				return 0
+			}
+			return int64(len(f[path]))
+		}
+		l, err := merge(t, "c.yaml", "lists:\n - {file: one, "+plainSuffix+", target: w}\n - {file: two, "+plainSuffix+", target: v}\n").Load(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all := int64(2 * len(text))
+		of := all
+		if !known {
+			of = 0
+		}
+		if last := steps[len(steps)-1]; last != (step{all, of}) || l.Counts[Overlap] == 0 || l.Findings[0].Other.Path != "one" {
+			t.Errorf("at the end %v of %d; %v", last, all, l.Findings)
+		}
+		before := int64(0)
+		for _, s := range steps {
+			if s.done < before || s.done > before+2*headSize || s.of != of {
+				t.Errorf("%v after %d", s, before)
+			}
+			before = s.done
+		}
+	}
+}
+
+// A million names: what the issue asks for is measured here; -bench Million -benchtime 1x.
+func BenchmarkLoadMillion(b *testing.B) {
+	f := files{"l": strings.Join(testlist.Names(1, 1_000_000), "\n")}
+	for _, thorough := range []bool{false, true} {
+		b.Run(fmt.Sprintf("thorough=%v", thorough), func(b *testing.B) {
+			c := merge(b, "c.yaml", "lists: [{file: l, "+plainSuffix+", target: w}]")
+			b.ReportAllocs()
+			for b.Loop() {
+				if l, err := c.Load(LoadOptions{Open: f.open, Thorough: thorough}); err != nil || l.Rules.Len() != 1_000_000 {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }

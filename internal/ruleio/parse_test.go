@@ -111,6 +111,7 @@ var bad = []struct {
 	// YAML
 	{"rules:\n\t- match: a.b\n", 2, 1, "a tab in the indentation", true},
 	{"rules:\n  - match: \"a.b\n    target: wg0\n", 2, 12, "a quotation begins here and does not end", true},
+	{"cgroup: '/a\n", 1, 9, "a quotation begins here and does not end", true},
 	{"rules:\n  - match: a.b\n   target: wg0\n", 3, 13, "this is no YAML", true},
 	{"rules:\n  - match: a.b\n     target: wg0\n", 3, 12, "this is no YAML: mapping values are not allowed", true},
 	{"rules: [a.b\n", 1, 11, "this is no YAML", true},

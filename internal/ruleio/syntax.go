@@ -30,10 +30,9 @@ func (f *File) syntax(data []byte, read int, err error) *Error {
 		reason += "; is the indentation right? Text with a colon and a space is quoted"
 	}
 	lines := strings.Split(string(data), "\n")
-	if strings.Contains(reason, "end of stream") && said > 0 && said <= len(lines) {
-		// What began on that line never ends.
-		if i := strings.IndexAny(lines[said-1], `"'`); i >= 0 {
-			return f.fail(pos{said, 1 + utf8.RuneCountInString(lines[said-1][:i])}, "a quotation begins here and does not end")
+	if strings.Contains(reason, "end of stream") {
+		if begin, ok := opening(lines, said); ok {
+			return f.fail(begin, "a quotation begins here and does not end")
 		}
 	}
 	// The culprit may stand a line further up than where the parser noticed.
@@ -43,6 +42,19 @@ func (f *File) syntax(data []byte, read int, err error) *Error {
 		}
 	}
 	return f.fail(p, "this is no YAML: %s", reason)
+}
+
+// opening finds the quotation that never ends. The parser says on which line it begins, but of the first line it does not.
+func opening(lines []string, said int) (pos, bool) {
+	for _, line := range []int{said, 1} {
+		if line < 1 || line > len(lines) {
+			continue
+		}
+		if i := strings.IndexAny(lines[line-1], `"'`); i >= 0 {
+			return pos{line, 1 + utf8.RuneCountInString(lines[line-1][:i])}, true
+		}
+	}
+	return pos{}, false
 }
 
 // culprit looks for the usual mistakes on a line.
