@@ -187,6 +187,8 @@ type v2flyLine struct {
 	attrs []string
 }
 
+var v2flyKinds = []string{"domain", "full", "keyword", "regexp", "include"}
+
 // parseV2fly reads a line that is not empty, without its comment. Beside the lists' own form it knows the one they are
 // published in, type:value:@attr1,@attr2.
 func parseV2fly(line []byte) (e v2flyLine, ok bool) {
@@ -195,14 +197,18 @@ func parseV2fly(line []byte) (e v2flyLine, ok bool) {
 	if !typed {
 		kind, value = []byte("domain"), word
 	}
-	e.kind, e.value = strings.ToLower(string(kind[:min(len(kind), len("include")+1)])), value
+	for _, known := range v2flyKinds {
+		if bytes.EqualFold(kind, []byte(known)) {
+			e.kind = known
+		}
+	}
+	e.value = value
 	at := bytes.IndexByte(value, ':')
 	switch e.kind {
+	case "":
+		return e, false
 	case "regexp": // may have colons of its own
 		at = bytes.LastIndex(value, []byte(":@"))
-	case "domain", "full", "keyword", "include":
-	default:
-		return e, false
 	}
 	if at >= 0 {
 		attrs, ok := exportedAttrs(value[at+1:])
