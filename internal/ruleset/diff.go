@@ -2,6 +2,7 @@ package ruleset
 
 import (
 	"bytes"
+	"iter"
 	"maps"
 	"slices"
 
@@ -40,57 +41,94 @@ type Change struct {
 }
 
 // Diff returns what makes s into to, in the order of Rules.
-func (s *Set) Diff(to *Set) []Change {
-	out := s.diffNames(to, nil)
-	prefixes := slices.Collect(maps.Keys(s.prefixes))
-	for p := range to.prefixes {
-		if s.prefixes[p] == 0 {
-			prefixes = append(prefixes, p)
+func (s *Set) Diff(to *Set) []Change { return slices.Collect(s.Changes(to)) }
+
+// Changes yields what Diff returns, one by one: there may be a million. The sets must not be changed meanwhile.
+func (s *Set) Changes(to *Set) iter.Seq[Change] {
+	return func(yield func(Change) bool) {
+		var of []Change // of one pattern
+		for d := range s.different(to) {
+			of = s.changes(d.p, d.from, to, d.with, of[:0])
+			for _, c := range of {
+				if !yield(c) {
+					return
+				}
+			}
 		}
 	}
-	slices.SortFunc(prefixes, comparePrefixes)
-	for _, p := range prefixes {
-		out = s.changes(pattern.Pattern{Kind: pattern.Prefix, Prefix: p}, s.prefixes[p], to, to.prefixes[p], out)
-	}
-	out = s.changes(pattern.Pattern{Kind: pattern.Default, Name: pattern.Root}, s.def, to, to.def, out)
-	return slices.Clip(out)
 }
 
-// diffNames walks over the names of both sets side by side.
-func (s *Set) diffNames(to *Set, out []Change) []Change {
-	s.names.tidy()
-	to.names.tidy()
-	a, b := s.names.list, to.names.list
-	for len(a)+len(b) > 0 {
-		var key []byte
-		var from, with slots
-		order := 0
-		switch {
-		case len(a) == 0:
-			order = 1
-		case len(b) == 0:
-			order = -1
-		default:
-			order = bytes.Compare(s.names.keys.get(a[0].key), to.names.keys.get(b[0].key))
-		}
-		if order <= 0 {
-			key, from, a = s.names.keys.get(a[0].key), a[0].at, a[1:]
-		}
-		if order >= 0 {
-			key, with, b = to.names.keys.get(b[0].key), b[0].at, b[1:]
-		}
-		var name pattern.Name
-		for _, k := range kindOrder {
-			if s.same(from[k], to, with[k]) {
-				continue
+// difference is a pattern for which two sets say different things.
+type difference struct {
+	p          pattern.Pattern
+	from, with slot
+}
+
+// different yields the patterns that differ.
+func (s *Set) different(to *Set) iter.Seq[difference] {
+	return func(yield func(difference) bool) {
+		for d := range s.differentNames(to) {
+			if !yield(d) {
+				return
 			}
-			if name == "" {
-				name, _ = pattern.FromSortKey(key)
+		}
+		prefixes := slices.Collect(maps.Keys(s.prefixes))
+		for p := range to.prefixes {
+			if s.prefixes[p] == 0 {
+				prefixes = append(prefixes, p)
 			}
-			out = s.changes(pattern.Pattern{Kind: k, Name: name}, from[k], to, with[k], out)
+		}
+		slices.SortFunc(prefixes, comparePrefixes)
+		for _, p := range prefixes {
+			d := difference{pattern.Pattern{Kind: pattern.Prefix, Prefix: p}, s.prefixes[p], to.prefixes[p]}
+			if !s.same(d.from, to, d.with) && !yield(d) {
+				return
+			}
+		}
+		if !s.same(s.def, to, to.def) {
+			yield(difference{pattern.Pattern{Kind: pattern.Default, Name: pattern.Root}, s.def, to.def})
 		}
 	}
-	return out
+}
+
+// differentNames walks over the names of both sets side by side.
+func (s *Set) differentNames(to *Set) iter.Seq[difference] {
+	return func(yield func(difference) bool) {
+		s.names.tidy()
+		to.names.tidy()
+		a, b := s.names.list, to.names.list
+		for len(a)+len(b) > 0 {
+			var key []byte
+			var from, with slots
+			order := 0
+			switch {
+			case len(a) == 0:
+				order = 1
+			case len(b) == 0:
+				order = -1
+			default:
+				order = bytes.Compare(s.names.keys.get(a[0].key), to.names.keys.get(b[0].key))
+			}
+			if order <= 0 {
+				key, from, a = s.names.keys.get(a[0].key), a[0].at, a[1:]
+			}
+			if order >= 0 {
+				key, with, b = to.names.keys.get(b[0].key), b[0].at, b[1:]
+			}
+			var name pattern.Name
+			for _, k := range kindOrder {
+				if s.same(from[k], to, with[k]) {
+					continue
+				}
+				if name == "" {
+					name, _ = pattern.FromSortKey(key)
+				}
+				if !yield(difference{pattern.Pattern{Kind: k, Name: name}, from[k], with[k]}) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // same tells whether two slots of two sets say the same.

@@ -156,6 +156,9 @@ func wordReason(name string) string {
 	case "drop", "reject", "deny":
 		return fmt.Sprintf("%q: the word is block", name)
 	}
+	if strings.HasPrefix(name, wordUser) || strings.HasPrefix(name, wordCgroup) {
+		return fmt.Sprintf("%.80q is a condition; the target comes before it", name)
+	}
 	if _, err := netip.ParseAddr(name); err == nil {
 		return fmt.Sprintf("%q is an address; it has to be an interface, as in wg0", name)
 	}

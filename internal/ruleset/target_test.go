@@ -69,6 +69,8 @@ func TestParseTargetErrors(t *testing.T) {
 		{"10.9.0.1", "is an address"},
 		{"wg0,2001:db8::1", "is an address"},
 		{"drop", "the word is block"},
+		{"user=1000", "is a condition; the target comes before it"},
+		{"cgroup=/a", "is a condition; the target comes before it"},
 		{"mark:", "is a number"},
 		{"mark:0", "mark 0"},
 		{"mark:0x", "is a number"},
