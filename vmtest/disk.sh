@@ -74,6 +74,6 @@ build_disk() {
 	# As `systemctl enable` does.
 	mkdir -p "$dir/etc/systemd/system/sysinit.target.wants"
 	ln -s ../domain-route.service "$dir/etc/systemd/system/sysinit.target.wants/"
-	PATH=$PATH:/usr/sbin:/sbin mke2fs -q -t ext4 -O ^has_journal -d "$dir" "$1" "$DISK_SIZE"
+	PATH=$PATH:/usr/sbin:/sbin mke2fs -q -t ext4 -O ^has_journal -d "$dir" "$1" "$DISK_SIZE" >/dev/null
 	rm -rf "$dir"
 }

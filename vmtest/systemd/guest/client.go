@@ -52,6 +52,9 @@ func visits() string {
 
 func first() error { return note("first", visits()) }
 
+// last runs as the first boot ends.
+func last() error { return os.WriteFile(atTheEnd, []byte(steering()), 0o600) }
+
 // resolver is by its file a daemon that caches names; what it does with the signal is to note that it came.
 func resolver() error {
 	told := make(chan os.Signal, 1)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -16,11 +17,15 @@ const (
 	rebootLine = "VMTEST-REBOOT"
 )
 
-// secondBoot is a file on the disk: the first boot leaves it.
-const secondBoot = "/var/lib/second-boot"
+// What one boot leaves for the next, on the disk.
+const (
+	cacheBefore = "/var/lib/guest-cache" // what tells the file of compiled rules; if this is there, it is the second boot
+	atTheEnd    = "/var/lib/guest-last"
+)
 
 const (
 	unit   = "domain-route.service"
+	dropIn = "/etc/systemd/system/domain-route.service.d/linux-below-6.6.conf"
 	config = "/etc/domain-route/config.yaml"
 )
 
@@ -35,13 +40,15 @@ type checks struct{ failed bool }
 
 func test() error {
 	c := &checks{}
-	_, err := os.Stat(secondBoot)
+	before, err := os.ReadFile(cacheBefore)
 	again := err == nil
 	c.step("the first connections", c.booted)
-	c.step("whether it found what runs", c.found)
 	if again {
-		c.step("the compiled rules of the first boot", c.cached)
+		c.step("the end of the first boot", c.ended)
+		c.step("the compiled rules of the first boot", func() error { return c.cached(string(before)) })
+		c.step("without the drop-in", c.bare)
 	} else {
+		c.step("whether it found what runs", c.found)
 		c.step("systemctl reload", c.reload)
 		c.step("a broken configuration", c.broken)
 		c.step("/etc is read-only", c.readOnly)
@@ -54,7 +61,7 @@ func test() error {
 	if again || c.failed {
 		return c.end("poweroff", fmt.Sprintf("%s %d", exitLine, map[bool]int{true: 1}[c.failed]))
 	}
-	if err := os.WriteFile(secondBoot, nil, 0o600); err != nil {
+	if err := leave(); err != nil {
 		return err
 	}
 	return c.end("reboot", rebootLine)
@@ -135,11 +142,67 @@ func (c *checks) found() error {
 	return holds(byRules)
 }
 
-// cached: the second boot need not read the configuration's lists again. What start says of it comes from its journal.
-func (c *checks) cached() error {
-	entries, err := os.ReadDir("/var/cache/domain-route")
-	if err != nil || len(entries) == 0 {
-		return fmt.Errorf("there are none: %v, %w", entries, err)
+// leave prepares the second boot: it is without the drop-in for old kernels, if there was one.
+func leave() error {
+	cache, err := cacheFile()
+	if err == nil {
+		err = os.WriteFile(cacheBefore, []byte(cache), 0o600)
+	}
+	if gone := os.Remove(dropIn); !errors.Is(gone, os.ErrNotExist) {
+		err = errors.Join(err, gone)
+	}
+	return err
+}
+
+// cacheFile tells the file of compiled rules from any that is written later.
+func cacheFile() (string, error) {
+	files, err := filepath.Glob("/var/cache/domain-route/rules-*")
+	if err != nil || len(files) != 1 {
+		return "", fmt.Errorf("compiled rules: %v, %w", files, err)
+	}
+	var st unix.Stat_t
+	if err := unix.Stat(files[0], &st); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%s, inode %d, of %d.%09d", files[0], st.Ino, st.Mtim.Sec, st.Mtim.Nsec), nil
+}
+
+// cached: had the start at boot not taken the compiled rules, it would have written them again.
+func (c *checks) cached(before string) error {
+	now, err := cacheFile()
+	if err == nil && now != before {
+		err = fmt.Errorf("they were %s", before)
+	}
+	fmt.Println("compiled rules:", now)
+	return err
+}
+
+// ended: units that ended after ours would have, had it ended, still saw it steer.
+func (c *checks) ended() error {
+	if got, err := os.ReadFile(atTheEnd); err != nil || string(got) != "true" {
+		return fmt.Errorf("steering when all had ended: %q, %w; want true", got, err)
+	}
+	return nil
+}
+
+// bare: on an old kernel all but one observer works without the drop-in, and that is said; on others nothing is missing.
+func (c *checks) bare() error {
+	log, err := run("journalctl", "--no-pager", "-b", "-o", "cat", "-u", unit)
+	if err != nil {
+		return err
+	}
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		return err
+	}
+	var major, minor int
+	if _, err := fmt.Sscanf(unix.ByteSliceToString(u.Release[:]), "%d.%d", &major, &minor); err != nil {
+		return err
+	}
+	old := major < 6 || major == 6 && minor < 6
+	warned := strings.Contains(log, "names that are resolved without DNS are not learnt") && strings.Contains(log, "want CAP_SYS_ADMIN for that")
+	if warned != old {
+		return fmt.Errorf("a warning of that: %v, want %v:\n%s", warned, old, log)
 	}
 	return nil
 }

@@ -47,8 +47,7 @@ const (
 // world makes all that and serves, until it is told to end.
 func world() error {
 	// Before anything of a network is there: the order that systemd kept.
-	_, err := os.Stat("/sys/fs/bpf/domain-route/live")
-	if err := note("before-network", fmt.Sprint(err == nil)); err != nil {
+	if err := note("before-network", steering()); err != nil {
 		return err
 	}
 	internet, err := lab.NewNamespace()
@@ -79,6 +78,12 @@ func world() error {
 	signal.Notify(end, unix.SIGTERM)
 	<-end
 	return nil
+}
+
+// steering tells whether domain-route is in the kernel.
+func steering() string {
+	_, err := os.Stat("/sys/fs/bpf/domain-route/live")
+	return fmt.Sprint(err == nil)
 }
 
 func (u uplink) make(here *netlink.Handle, internet *lab.Namespace) error {
