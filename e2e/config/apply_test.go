@@ -40,10 +40,10 @@ func TestApply(t *testing.T) {
 	s.must("rule", "add", "two.test", "vpn0")
 	s.must("rule", "add", "gone.test", "block")
 	before := s.state()
-	want := `- gone.test block
-+ example.com vpn0,wan0
+	want := `+ example.com vpn0,wan0
 + =exact.example vpn0,wan0
 + *.sub.example vpn0,wan0
+- gone.test block
 + one.test direct
 ~ two.test vpn0 -> direct
 + 198.51.100.0/24 vpn0,wan0
@@ -226,8 +226,8 @@ func TestApplyJSON(t *testing.T) {
 	}
 	r := s.must("apply", "-o", "json")
 	decode(t, r, &got)
-	if got.Added != 2 || got.Removed != 1 || got.Rules != 2 || len(got.Changes) != 3 || got.Changes[0].User == nil || *got.Changes[0].User != 1000 ||
-		got.Changes[0].Change != "removed" || got.Changes[1].Cgroup+got.Changes[2].Cgroup != "/x" {
+	if got.Added != 2 || got.Removed != 1 || got.Rules != 2 || len(got.Changes) != 3 || got.Changes[0].Cgroup != "/x" ||
+		got.Changes[2].Change != "removed" || got.Changes[2].User == nil || *got.Changes[2].User != 1000 {
 		t.Errorf("%s", r.Stdout)
 	}
 	if len(got.Findings) != 1 || got.Findings[0].Kind != "public_suffix" || len(got.Lists) != 1 || got.Lists[0].Format != "adblock" ||

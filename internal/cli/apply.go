@@ -111,7 +111,7 @@ func (a *app) applyRules(l *loaded, o applyOptions, bar *progress) error {
 	}
 	result := applyResult{DryRun: o.dry, counts: done.counts, Rules: done.rules, Cached: l.cached, Findings: notNil(l.Findings), Lists: notNil(l.Lists),
 		Warnings: notNil(done.warnings), Reset: done.reset}
-	err = printList(a, "Apply", result, "changes", each(changes(done.from, done.to), changeRowOf), func() {
+	err = printList(a, "Apply", result, "changes", each(done.from.Changes(done.to), changeRowOf), func() {
 		a.printChanges(done.from, done.to, done.counts)
 		a.printReset(done.reset, done.failed)
 		a.warn("%s", done)

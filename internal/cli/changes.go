@@ -3,7 +3,6 @@ package cli
 import (
 	"bufio"
 	"fmt"
-	"iter"
 
 	"github.com/domain-route/domain-route/internal/ruleset"
 )
@@ -71,34 +70,6 @@ func changeText(c ruleset.Change) string {
 	}
 }
 
-// changes are those from one set to another: what goes, then what comes or changes. Unlike Set.Diff it holds none of
-// them, of which there may be a million.
-func changes(from, to *ruleset.Set) iter.Seq[ruleset.Change] {
-	return func(yield func(ruleset.Change) bool) {
-		for r := range from.All() {
-			if _, stays := to.Get(r.Pattern, r.Condition); stays {
-				continue
-			}
-			if !yield(ruleset.Change{Kind: ruleset.Removed, Pattern: r.Pattern, Condition: r.Condition, From: r.Target}) {
-				return
-			}
-		}
-		for r := range to.All() {
-			old, was := from.Get(r.Pattern, r.Condition)
-			c := ruleset.Change{Kind: ruleset.Changed, Pattern: r.Pattern, Condition: r.Condition, From: old, To: r.Target}
-			switch {
-			case was && old == r.Target:
-				continue
-			case !was:
-				c.Kind = ruleset.Added
-			}
-			if !yield(c) {
-				return
-			}
-		}
-	}
-}
-
 // counts are how many changes there are of each kind.
 type counts struct {
 	Added   int `json:"added"`
@@ -122,7 +93,7 @@ func (n *counts) count(k ruleset.ChangeKind) *int {
 // tally counts changes, and collects the targets that rules get by them.
 func tally(from, to *ruleset.Set) (n counts, targets []ruleset.Target) {
 	seen := map[ruleset.Target]bool{}
-	for c := range changes(from, to) {
+	for c := range from.Changes(to) {
 		*n.count(c.Kind)++
 		if c.Kind != ruleset.Removed && !seen[c.To] {
 			seen[c.To] = true
@@ -140,7 +111,7 @@ func (a *app) printChanges(from, to *ruleset.Set, all counts) {
 	w := bufio.NewWriter(a.Stdout)
 	defer w.Flush()
 	var shown counts
-	for c := range changes(from, to) {
+	for c := range from.Changes(to) {
 		n := shown.count(c.Kind)
 		if *n++; !a.Terminal || *n <= shownChanges {
 			fmt.Fprintln(w, changeText(c))
