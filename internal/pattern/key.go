@@ -36,7 +36,7 @@ func appendKeyLabel(b []byte, label string) []byte {
 // digits, '-', '_' and dots, no trailing dot, and neither a keyword nor a number for its last label. What it refuses
 // may be a name still; ParseName tells.
 func AppendPlainKey(b, text []byte) (key []byte, ok bool) {
-	if len(text)+2 > maxName || len(text) == len(defaultWord) || len(text) == 0 {
+	if len(text)+2 > maxName || len(text) == 0 || len(text) == len(defaultWord) && bytes.EqualFold(text, []byte(defaultWord)) {
 		return b, false
 	}
 	end := len(text)
