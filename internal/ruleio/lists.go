@@ -98,17 +98,14 @@ func (l *loader) readList(number int) error {
 
 // read gives what is in a list to emit. Errors are *Error.
 func (l *loader) read(one *list, emit func(listformat.Item) error) (listformat.Report, error) {
+	if l.o.Open == nil {
+		return listformat.Report{}, one.part.fail(one.item.File.at, "lists cannot be read here")
+	}
 	in, err := l.open(one, one.path)
 	if err != nil {
-		return listformat.Report{}, err
+		return listformat.Report{}, one.part.fail(one.item.File.at, "%w", err)
 	}
 	defer func() { _ = in.Close() }()
-	var opened []io.Closer
-	defer func() {
-		for _, c := range opened {
-			_ = c.Close()
-		}
-	}()
 	if one.options.Format == "" {
 		if err := l.guess(one, in); err != nil {
 			return listformat.Report{}, err
@@ -122,26 +119,30 @@ func (l *loader) read(one *list, emit func(listformat.Item) error) (listformat.R
 		return l.open(one, path.Join(path.Dir(one.path), name))
 	}
 	report, err := listformat.Read(in, o, emit)
+	return report, one.failed(err)
+}
+
+// failed makes the *Error of an error of reading a list.
+func (one *list) failed(err error) error {
 	var bad *listformat.Error
 	var own *Error
 	switch {
-	case err == nil, errors.As(err, &own):
+	case err == nil, errors.As(err, &own), errors.Is(err, errFound):
+		return err
 	case errors.As(err, &bad):
-		err = &Error{Path: one.path, Line: bad.Line, Column: bad.Column, Reason: bad.Reason, Err: err}
-	default:
-		err = &Error{Path: one.path, Reason: err.Error(), Err: err}
+		return &Error{Path: one.path, Line: bad.Line, Column: bad.Column, Reason: bad.Reason, Err: err}
 	}
-	return report, err
+	return &Error{Path: one.path, Reason: err.Error(), Err: err}
 }
 
 // guess tells the format of a list from its beginning.
 func (l *loader) guess(one *list, in *input) error {
 	head, err := in.Peek(headSize)
 	if err != nil && !errors.Is(err, io.EOF) {
-		return &Error{Path: one.path, Reason: err.Error(), Err: err}
+		return one.failed(err)
 	}
 	if err := listformat.Compiled(path.Base(one.path), head); err != nil {
-		return &Error{Path: one.path, Reason: err.Error(), Err: err}
+		return one.failed(err)
 	}
 	format, ok := listformat.Guess(path.Base(one.path), head)
 	if !ok {
@@ -161,20 +162,17 @@ type input struct {
 	io.Closer
 }
 
-// open opens a file for a list, and tells in errors which list of the configuration wanted it.
+// open opens a file for a list. Errors are as they come.
 func (l *loader) open(one *list, name string) (*input, error) {
-	if l.o.Open == nil {
-		return nil, one.part.fail(one.item.File.at, "lists cannot be read here")
-	}
 	l.inputs[name] = true
 	file, err := l.o.Open(name)
 	if err != nil {
-		return nil, one.part.fail(one.item.File.at, "%w", err)
+		return nil, err
 	}
 	out, err := listformat.Decompress(&meter{in: file, loader: l, counts: name == one.path && !l.again})
 	if err != nil {
 		_ = file.Close()
-		return nil, &Error{Path: name, Reason: err.Error(), Err: err}
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	return &input{bufio.NewReaderSize(out, headSize), file}, nil
 }

@@ -113,6 +113,9 @@ func (l *loader) condition(f *File, c condition) (ruleset.Condition, error) {
 		return ruleset.Condition{}, nil
 	}
 	users := func(name string) (uint32, error) {
+		if uid, ok := l.out.Users[name]; ok {
+			return uid, nil
+		}
 		uid, err := l.o.Users(name)
 		if err == nil {
 			l.out.Users[name] = uid

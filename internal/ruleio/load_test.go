@@ -1,6 +1,7 @@
 package ruleio
 
 import (
+	"compress/gzip"
 	"errors"
 	"fmt"
 	"io"
@@ -146,8 +147,22 @@ func TestRemove(t *testing.T) {
 	}
 }
 
+// cutGzip is a stream that is good at its beginning.
+func cutGzip(t *testing.T) string {
+	t.Helper()
+	var b strings.Builder
+	w := gzip.NewWriter(&b)
+	for _, n := range testlist.Names(1, 50_000) {
+		_, _ = w.Write([]byte(n + "\n"))
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()[:b.Len()/2]
+}
+
 func TestLoadErrors(t *testing.T) {
-	f := files{"plain": "a.b\n", "bad.gz": "\x1f\x8b\x08 damaged", "empty": "", "x.srs": "SRS\x01", "hosts": "192.0.2.1 a.b\n192.0.2.1 c.d\n"}
+	f := files{"plain": "a.b\n", "bad.gz": "\x1f\x8b\x08 damaged", "empty": "", "cut.gz": cutGzip(t), "d/inc": "a.b\ninclude:nope\n", "x.srs": "SRS\x01", "hosts": "192.0.2.1 a.b\n192.0.2.1 c.d\n"}
 	for _, tt := range []struct{ text, want string }{
 		{"rules:\n - {match: a, target: w}\n - {match: b, target: w}\n - {match: a, target: v}\n", "c.yaml:4:12: a goes to v here, and to w on line 2"},
 		{"rules:\n - {match: a, target: w, user: anna}\n - {match: a, target: v, user: 1000}\n", "c.yaml:3:12: a user=1000 goes to v here, and to w on line 2"},
@@ -157,7 +172,9 @@ func TestLoadErrors(t *testing.T) {
 		{"lists: [{file: plain, target: w}]", `c.yaml:1:9: plain looks like a plain list: a plain list needs "match: suffix"`},
 		{"lists: [{file: hosts, match: exact, target: w}]", `c.yaml:1:30: hosts looks like a hosts list: "match" is for plain lists`},
 		{"lists: [{file: empty, target: w}]", `c.yaml:1:16: the format of empty cannot be told; add a key "format"`},
-		{"lists: [{file: bad.gz, target: w}]", "bad.gz: "},
+		{"lists: [{file: bad.gz, target: w}]", "bad.gz: gzip: the file ends too early"},
+		{"lists: [{file: cut.gz, format: plain, match: exact, target: w}]", "cut.gz: "},
+		{"lists: [{file: d/inc, format: v2fly, target: w}]", "d/inc:2: include:nope: open d/nope: file does not exist"},
 		{"lists: [{file: x.srs, target: w}]", "x.srs: a compiled rule set of sing-box"},
 	} {
 		_, err := merge(t, "c.yaml", tt.text).Load(LoadOptions{Open: f.open, Users: users})

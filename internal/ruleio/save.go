@@ -29,7 +29,7 @@ func SaveFile(running, configured *ruleset.Set) ([]byte, error) {
 	gone.write(&b, "remove")
 	there.write(&b, "rules")
 	if b.Len() > MaxFile {
-		return nil, fmt.Errorf("%d rules differ from the configuration, too many for one file of it; write them to a list with \"domain-route export\" and name that under lists:", gone.count+there.count)
+		return nil, fmt.Errorf("%d rules differ from the configuration, too many for one file of it; write them to a file with \"domain-route export\", and name that under lists in the configuration", gone.count+there.count)
 	}
 	return []byte(b.String()), nil
 }

@@ -55,34 +55,34 @@ func compiledSchema(t *testing.T) *jsonschema.Schema {
 
 // verdict is what the schema says of a document; ok is false if it cannot be asked, since the text is no YAML that
 // JSON can say.
-func verdict(t *testing.T, s *jsonschema.Schema, text string) (err error, ok bool) {
+func verdict(t *testing.T, s *jsonschema.Schema, text string) (ok bool, err error) {
 	t.Helper()
 	var v any
 	if err := yaml.Unmarshal([]byte(text), &v); err != nil {
-		return nil, false
+		return false, nil
 	}
 	b, err := json.Marshal(v)
 	if err != nil {
-		return nil, false
+		return false, nil
 	}
 	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(b))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return s.Validate(doc), true
+	return true, s.Validate(doc)
 }
 
 // The schema takes what Parse takes, and refuses what it refuses, if a schema can say why.
 func TestSchemaVerdicts(t *testing.T) {
 	s := compiledSchema(t)
 	for _, text := range good {
-		if err, ok := verdict(t, s, text); err != nil || !ok {
+		if ok, err := verdict(t, s, text); err != nil || !ok {
 			t.Errorf("%q: taken by Parse, and by the schema: %v", text, err)
 		}
 	}
 	agreed := 0
 	for _, tt := range bad {
-		err, ok := verdict(t, s, tt.text)
+		ok, err := verdict(t, s, tt.text)
 		switch {
 		case !ok && !tt.beyond:
 			t.Errorf("%q: the schema cannot be asked", tt.text)
