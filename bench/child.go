@@ -15,7 +15,7 @@ import (
 )
 
 // childEnv makes a copy of this binary a child: a CPU's number for one that is pinned there and does what it is asked,
-// "load" for one that loads rules.
+// "lists" for one that writes rule lists.
 const childEnv = "DOMAIN_ROUTE_BENCH_CHILD"
 
 // order is what a child is asked to do; outcome is what came of it. One line of JSON each.
@@ -54,8 +54,8 @@ var ops = map[string]func(order) (outcome, error){
 }
 
 func childMain() int {
-	if os.Getenv(childEnv) == "load" {
-		return loadMain()
+	if os.Getenv(childEnv) == "lists" {
+		return listsMain()
 	}
 	runtime.LockOSThread()
 	if err := pin(os.Getenv(childEnv)); err != nil {

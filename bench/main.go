@@ -31,7 +31,7 @@ type plan struct {
 	answers, answerRounds   int // answers in one round
 	starts                  int
 	libcRounds, lookups     int
-	matchRounds             int
+	matchRounds, loadRounds int
 	rules                   []int // sizes of rule sets compared, ascending
 }
 
@@ -42,8 +42,8 @@ var fullPlan = plan{
 	answers: 20, answerRounds: 30,
 	starts:     15,
 	libcRounds: 20, lookups: 2000,
-	matchRounds: 5,
-	rules:       []int{1_000, 100_000, 1_000_000},
+	matchRounds: 5, loadRounds: 5,
+	rules: []int{1_000, 100_000, 1_000_000},
 }
 
 var shortPlan = plan{
@@ -53,8 +53,8 @@ var shortPlan = plan{
 	answers: 20, answerRounds: 10,
 	starts:     5,
 	libcRounds: 5, lookups: 2000,
-	matchRounds: 2,
-	rules:       []int{1_000, 1_000_000},
+	matchRounds: 2, loadRounds: 2,
+	rules: []int{1_000, 1_000_000},
 }
 
 // A section measures some rows of the table.
@@ -71,6 +71,8 @@ var sections = []section{
 	{"answer", (*bench).measureAnswers},
 	{"libc", (*bench).measureLibc},
 	{"rules", (*bench).measureRules},
+	{"load", (*bench).measureLoad},
+	{"memory", (*bench).measureMemory},
 	{"reference", (*bench).measureReference},
 }
 
