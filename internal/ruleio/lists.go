@@ -242,7 +242,7 @@ func (t *taker) take(i listformat.Item) error {
 		return &Error{Path: t.list.path, Line: i.Line, Reason: tooMany}
 	}
 	t.remember(i)
-	t.publicSuffix(i.Pattern, func() Place { return t.list.place(i) })
+	t.lone(i.Pattern, func() Place { return t.list.place(i) })
 	return nil
 }
 

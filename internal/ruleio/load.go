@@ -223,7 +223,7 @@ func (l *loader) addRule(k key, r inline) {
 		})
 		l.seek(i, k, old, len(l.lists))
 	}
-	l.publicSuffix(k.p, func() Place { return here })
+	l.lone(k.p, func() Place { return here })
 }
 
 // unusedRemovals tells of removals that took nothing away.

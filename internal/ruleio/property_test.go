@@ -134,62 +134,6 @@ func TestSaveProperty(t *testing.T) {
 	}
 }
 
-// Without a rule that is said to be redundant or unreachable, all decisions are the same.
-func TestCheckProperty(t *testing.T) {
-	r := chance{rand.New(rand.NewPCG(3, 4))}
-	counts := make(map[Kind]int)
-	for round := range 1000 {
-		s := r.set(t)
-		c := checker{s, nil}
-		seen := make(map[ruleset.Condition]bool)
-		for rule := range s.All() {
-			seen[rule.Condition] = true
-		}
-		for cond := range seen {
-			c.conds = append(c.conds, cond)
-		}
-		for _, rule := range s.Rules() {
-			kind := Redundant
-			_, found := c.redundant(rule)
-			if text, _ := c.unreachable(rule); text != "" {
-				kind, found = Unreachable, true
-			}
-			if !found {
-				continue
-			}
-			counts[kind]++
-			less := s.Clone()
-			less.Del(rule.Pattern, rule.Condition)
-			for range 100 {
-				sameDecision(t, r, s, less, fmt.Sprintf("round %d: %s: %v", round, kind, rule))
-			}
-		}
-	}
-	if counts[Redundant] < 100 || counts[Unreachable] < 20 {
-		t.Errorf("too few to tell: %v", counts)
-	}
-}
-
-func sameDecision(t *testing.T, r chance, a, b *ruleset.Set, what string) {
-	t.Helper()
-	who := ruleset.Who{UID: r.Uint32N(3) * 2147483647, Cgroup: r.of(append(cgroups, "", "/a/b/c", "/z")...)}
-	n, err := pattern.ParseName(r.name())
-	if err != nil {
-		t.Fatal(err)
-	}
-	ra, oka := a.MatchName(n, who)
-	rb, okb := b.MatchName(n, who)
-	if oka != okb || ra.Target != rb.Target {
-		t.Fatalf("%s: %s for %v: %v, and without it %v", what, n, who, ra, rb)
-	}
-	at := r.address()
-	ra, oka = a.MatchAddr(at, who)
-	rb, okb = b.MatchAddr(at, who)
-	if oka != okb || ra.Target != rb.Target {
-		t.Fatalf("%s: %s for %v: %v, and without it %v", what, at, who, ra, rb)
-	}
-}
-
 func TestSaveLarge(t *testing.T) {
 	running := ruleset.New()
 	for i := range 200_000 {
