@@ -10,21 +10,28 @@ userland_files() {
 	apt_own apt-get install --print-uris -qq -t "$USERLAND_SUITE" --no-install-recommends "${USERLAND[@]}" | cut -d' ' -f2 | sort
 }
 
-# fetch_userland: has them unpacked in $CACHE/userland/KEY, and sets USERLAND_DIR to that. KEY stands for their versions.
+# fetch_userland: has them unpacked in $CACHE/userland/KEY, and sets USERLAND_DIR to that. KEY stands for their versions. A list can
+# name files the archive has dropped since, so one retry with a fresh list.
 fetch_userland() {
-	local files key stage
+	try_userland || { refresh_list && try_userland; } || die "the packages of the guest with systemd could not be fetched"
+}
+
+try_userland() {
+	local files stage
 	files=$(userland_files)
-	[[ -n $files ]] || die "no package ${USERLAND[*]} in the archive's $USERLAND_SUITE"
-	key=$(sha256sum <<<"$files" | cut -c1-16)
-	USERLAND_DIR=$CACHE/userland/$key
+	if [[ -z $files ]]; then
+		say "no package ${USERLAND[*]} in the archive's $USERLAND_SUITE"
+		return 1
+	fi
+	USERLAND_DIR=$CACHE/userland/$(sha256sum <<<"$files" | cut -c1-16)
 	[[ ! -d $USERLAND_DIR ]] || return 0
 	say "downloading $(wc -l <<<"$files") packages: ${USERLAND[*]}, and what it depends on"
-	rm -rf "$CACHE"/userland # other versions, and what an interrupted run left; the lock is ours
+	rm -rf "$CACHE/userland" # other versions, and what an interrupted run left; the lock is ours
 	mkdir -p "$CACHE/userland"
-	stage=$(mktemp -d "$CACHE/userland/.stage.XXXXXX")
+	stage=$(mktemp -d "$CACHE/userland/.stage.XXXXXX") || return
 	if ! download_userland "$stage/deb" || ! unpack_userland "$stage/deb" "$stage/root"; then
 		rm -rf "$stage"
-		die "the packages of the guest with systemd could not be fetched"
+		return 1
 	fi
 	mv "$stage/root" "$USERLAND_DIR"
 	rm -rf "$stage"
