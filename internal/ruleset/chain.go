@@ -27,14 +27,19 @@ func (c *compiler) chain(inherited Ref, levels ...slot) (Ref, error) {
 	case of.first&nodeBit == 0:
 		return Ref(of.first), nil
 	}
-	if ref, ok := c.chains[of]; ok {
-		return ref, nil
+	if of == c.last {
+		return c.lastRef, nil
 	}
-	ref, err := c.makeChain(of)
-	if err == nil {
+	ref, ok := c.chains[of]
+	if !ok {
+		var err error
+		if ref, err = c.makeChain(of); err != nil {
+			return 0, err
+		}
 		c.chains[of] = ref
 	}
-	return ref, err
+	c.last, c.lastRef = of, ref
+	return ref, nil
 }
 
 func (c *compiler) makeChain(of chainOf) (Ref, error) {

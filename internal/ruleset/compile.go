@@ -71,7 +71,7 @@ func (s *Set) Compile(key pattern.HashKey) (Compiled, error) {
 		return Compiled{}, fmt.Errorf("compile rules: default: %w", err)
 	}
 	c.out.Default = def
-	slices.SortFunc(c.out.Entries, func(a, b Entry) int { return cmp.Compare(a.Hash, b.Hash) })
+	sortByHash(c.out.Entries)
 	for i := 1; i < len(c.out.Entries); i++ {
 		if c.out.Entries[i].Hash == c.out.Entries[i-1].Hash {
 			return Compiled{}, s.collision(key, c.out.Entries[i].Hash)
@@ -87,6 +87,8 @@ type compiler struct {
 	out     Compiled
 	choices map[Choice]Ref
 	chains  map[chainOf]Ref // made before
+	last    chainOf         // the one made last, and what it came to
+	lastRef Ref
 }
 
 // chainOf is what a chain is made of: the slots of one name, and what the less specific patterns lead to.

@@ -2,6 +2,7 @@ package ruleset
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -106,5 +107,20 @@ func TestCloneArena(t *testing.T) {
 	c.Add(rule(t, "c.c", Target{Kind: Direct}))
 	if got, want := text(t, s)+text(t, c), "a.b x\nc.s block\na.b x\nc.c direct\n"; got != want {
 		t.Errorf("got %q", got)
+	}
+}
+
+func TestSortByHash(t *testing.T) {
+	r := rand.New(rand.NewPCG(23, 24))
+	for _, n := range []int{0, 1, 100, 1<<hashBits - 1, 1 << hashBits, 50_000} {
+		entries := make([]Entry, n)
+		for i := range entries {
+			entries[i] = Entry{Hash: r.Uint64() >> r.IntN(3), Apex: Ref(i)}
+		}
+		want := slices.Clone(entries)
+		slices.SortFunc(want, func(a, b Entry) int { return cmp.Compare(a.Hash, b.Hash) })
+		if sortByHash(entries); !slices.Equal(entries, want) {
+			t.Errorf("%d entries are in no order", n)
+		}
 	}
 }

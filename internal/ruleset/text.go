@@ -24,31 +24,69 @@ func (e *LineError) Unwrap() error { return e.Err }
 // MarshalText returns one line "PATTERN TARGET\n" for each rule, with " user=UID" and " cgroup=PATH" before the end of
 // the line where it has such conditions, in the order of Rules. UnmarshalText reads it back. The error is always nil.
 func (s *Set) MarshalText() ([]byte, error) {
-	texts := make([]string, len(s.targets))
-	for i, t := range s.targets {
-		texts[i] = " " + t.String()
-	}
 	s.names.tidy()
-	out := make([]byte, 0, s.names.keys.size+8*s.rules)
-	line := func(p []byte, sl slot) {
-		for c, id := range s.each(sl) {
-			out = append(append(out, p...), texts[id-1]...)
-			out = append(c.appendTo(out), '\n')
-		}
-	}
+	w := writer{set: s, ends: map[slot][]string{}}
+	out := make([]byte, 0, w.size())
 	var buf []byte
 	for _, e := range s.names.list {
 		for _, k := range kindOrder {
 			if e.at[k] != 0 {
 				buf = pattern.AppendKeyText(buf[:0], k, s.names.keys.get(e.key))
-				line(buf, e.at[k])
+				out = w.lines(out, buf, e.at[k])
 			}
 		}
 	}
 	for p, sl := range s.others() {
-		line(p.AppendTo(buf[:0]), sl)
+		buf = p.AppendTo(buf[:0])
+		out = w.lines(out, buf, sl)
 	}
 	return out, nil
+}
+
+// writer writes a set's text.
+type writer struct {
+	set  *Set
+	ends map[slot][]string // what stands behind the pattern on each line of a slot
+	last slot              // the last one asked for
+	its  []string
+}
+
+func (w *writer) endsOf(sl slot) []string {
+	if sl == w.last {
+		return w.its
+	}
+	ends, ok := w.ends[sl]
+	if !ok {
+		for c, id := range w.set.each(sl) {
+			ends = append(ends, " "+w.set.target(id).String()+string(c.appendTo(nil))+"\n")
+		}
+		w.ends[sl] = ends
+	}
+	w.last, w.its = sl, ends
+	return ends
+}
+
+func (w *writer) lines(out, pattern []byte, sl slot) []byte {
+	for _, end := range w.endsOf(sl) {
+		out = append(append(out, pattern...), end...)
+	}
+	return out
+}
+
+// size is how long the text of the names is, but for escapes, and a guess at the rest: a big text is not to be copied
+// when it grows.
+func (w *writer) size() (size int) {
+	for _, e := range w.set.names.list {
+		for _, sl := range e.at {
+			if sl == 0 {
+				continue
+			}
+			for _, end := range w.endsOf(sl) {
+				size += len(w.set.names.keys.get(e.key)) + 1 + len(end)
+			}
+		}
+	}
+	return size + 64*(len(w.set.prefixes)+1)
 }
 
 // UnmarshalText makes s the set of the rules in b: one a line, "PATTERN TARGET" and conditions with
