@@ -148,7 +148,7 @@ func listName(file, category string) string {
 	if category != "" {
 		name += "-" + category
 	}
-	return strings.Trim(strings.Map(func(r rune) rune {
+	name = strings.Trim(strings.Map(func(r rune) rune {
 		switch {
 		case r >= 'a' && r <= 'z', r >= '0' && r <= '9', r == '-', r == '_', r == '.':
 			return r
@@ -157,4 +157,11 @@ func listName(file, category string) string {
 		}
 		return '-'
 	}, name), "-.")
+	switch name + ".yaml" {
+	case savedName:
+		return name + "-list"
+	case ".yaml":
+		return "imported"
+	}
+	return name
 }
