@@ -27,7 +27,7 @@ var lineFormats = map[Format]struct {
 	Dnsmasq: {naiveDnsmasq, []string{
 		"server=/NAME/114.114.114.114", "local=/NAME/", "address=/NAME/NAME/0.0.0.0", "ipset=/NAME/NAME/NAME/vpn,vpn6",
 		"nftset=/NAME/4#inet#fw4#vpn,6#inet#fw4#vpn6", "server=/.NAME/192.0.2.1#53", "server=/*.NAME/192.0.2.1", "server=/*NAME/192.0.2.1",
-		"server=//192.0.2.1", "server=/#/192.0.2.1", "server=/NAME/#", "local = /NAME/ #", "--server=/NAME/192.0.2.1", "address=/NAME/#",
+		"server=//192.0.2.1", "server=/#/192.0.2.1", "server=/NAME/#", "local = /NAME/ #", "local=/NAME/#", "--server=/NAME/192.0.2.1", "address=/NAME/#",
 		"server=/NAME//NAME/192.0.2.1", "# server=/NAME/192.0.2.1", "server=/NAME/192.0.2.1 # NAME", "server=192.0.2.1", "no-resolv",
 		"cache-size=1000", "server=/NAME", "server=/", "Server=/NAME/1.1.1.1", "server=/..NAME/1.1.1.1", "server=/NAME/1.1.1.1@eth0#53",
 		"conf-file=/etc/NAME/x", "server=/ NAME/1.1.1.1", "server=/*/1.1.1.1", "server=/./1.1.1.1", "=", "--", "server=/NAME/#5",
@@ -110,7 +110,9 @@ func fuzzLines(f *testing.F, format Format) {
 	}
 	r := rand.New(rand.NewPCG(2, 3))
 	for range 20 {
-		f.Add([]byte(randomList(r, form.lines)), false)
+		if list := randomList(r, form.lines); len(list) < 4096 { // others make fuzzing slow
+			f.Add([]byte(list), false)
+		}
 	}
 	f.Fuzz(func(t *testing.T, list []byte, exact bool) {
 		differ(t, string(list), Options{Format: format, Exact: exact}, form.read)

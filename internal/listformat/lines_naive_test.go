@@ -90,7 +90,10 @@ func (o *outcome) name(kind pattern.Kind, text string, exception bool, number in
 
 const blank = `[ \t\v\f\r]`
 
-var plainLine = regexp.MustCompile(`^([^ \t\v\f\r]+)(` + blank + `+[#!;](?s:.*))?$`)
+var (
+	plainLine = regexp.MustCompile(`^([^ \t\v\f\r]+)(` + blank + `+[#!;](?s:.*))?$`)
+	dotted    = regexp.MustCompile(`^\..`)
+)
 
 func naivePlain(o *outcome, exact bool, number int, line string) {
 	if strings.ContainsAny(line[:1], "#!;") {
@@ -100,7 +103,7 @@ func naivePlain(o *outcome, exact bool, number int, line string) {
 	switch {
 	case m == nil:
 		o.skip("several words", number)
-	case regexp.MustCompile(`^\..`).MatchString(m[1]):
+	case dotted.MatchString(m[1]):
 		o.skip("leading dot", number)
 	case strings.ToLower(m[1]) == "default", m[1] == ".":
 		o.skip("default", number)
@@ -125,11 +128,14 @@ func naivePlain(o *outcome, exact bool, number int, line string) {
 	}
 }
 
-var own = regexp.MustCompile(`^(?i:localhost[46]?|localhost\.localdomain|localhost4\.localdomain4|localhost6\.localdomain6|local|loopback|broadcasthost|0\.0\.0\.0|ip6-[^.]*)\.?$`)
+var (
+	own          = regexp.MustCompile(`^(?i:localhost[46]?|localhost\.localdomain|localhost4\.localdomain4|localhost6\.localdomain6|local|loopback|broadcasthost|0\.0\.0\.0|ip6-[^.]*)\.?$`)
+	hostsComment = regexp.MustCompile(`(?s)#.*`)
+)
 
 // naiveHostsLine tells whether the line begins with an address.
 func naiveHostsLine(o *outcome, number int, line string) bool {
-	words := strings.FieldsFunc(regexp.MustCompile(`(?s)#.*`).ReplaceAllString(line, ""), func(r rune) bool {
+	words := strings.FieldsFunc(hostsComment.ReplaceAllString(line, ""), func(r rune) bool {
 		return strings.ContainsRune(" \t\v\f\r", r)
 	})
 	if len(words) == 0 {
@@ -197,12 +203,13 @@ func naiveDnsmasq(o *outcome, _ bool, number int, line string) {
 var (
 	adblockSuffix   = regexp.MustCompile(`(?s)^(@@)?\|\|([^|*/$]*)\^(\$important)?$`)
 	adblockComment  = regexp.MustCompile(`(?s)^([^|@ \t\v\f\r][^ \t\v\f\r]*)` + blank + `+#.*`)
+	adblockIgnored  = regexp.MustCompile(`(?s)^([!#].*|\[.*\])$`)
 	adblockCosmetic = regexp.MustCompile(`.#@?[$%?]*#`)
 )
 
 // naiveAdblock calls all rules that are about no whole name "rule".
 func naiveAdblock(o *outcome, _ bool, number int, line string) {
-	if naiveHostsLine(o, number, line) || regexp.MustCompile(`(?s)^([!#].*|\[.*\])$`).MatchString(line) {
+	if naiveHostsLine(o, number, line) || adblockIgnored.MatchString(line) {
 		return
 	}
 	if adblockCosmetic.MatchString(line) {
