@@ -128,7 +128,7 @@ func (c *checks) found() error {
 		return fmt.Errorf("dnsmasq was not told to forget:\n%s", log)
 	}
 	if told, err := run("journalctl", "--no-pager", "-b", "-o", "cat", "-u", "resolver.service"); err != nil || !strings.Contains(told, "told to forget") {
-		return fmt.Errorf("the resolver says %q, %v", told, err)
+		return errors.Join(err, fmt.Errorf("the resolver says %q", told))
 	}
 	status, err := run("domain-route", "status", "-o", "json")
 	if err != nil {
@@ -158,7 +158,7 @@ func leave() error {
 func cacheFile() (string, error) {
 	files, err := filepath.Glob("/var/cache/domain-route/rules-*")
 	if err != nil || len(files) != 1 {
-		return "", fmt.Errorf("compiled rules: %v, %v", files, err)
+		return "", errors.Join(err, fmt.Errorf("compiled rules: %v", files))
 	}
 	var st unix.Stat_t
 	if err := unix.Stat(files[0], &st); err != nil {
@@ -180,7 +180,7 @@ func (c *checks) cached(before string) error {
 // ended: units that ended after ours would have, had it ended, still saw it steer.
 func (c *checks) ended() error {
 	if got, err := os.ReadFile(atTheEnd); err != nil || string(got) != "true" {
-		return fmt.Errorf("steering when all had ended: %q, %v; want true", got, err)
+		return errors.Join(err, fmt.Errorf("steering when all had ended: %q, want true", got))
 	}
 	return nil
 }
@@ -258,7 +258,7 @@ func (c *checks) readOnly() error {
 		return err
 	}
 	if err := os.WriteFile(config+".new", nil, 0o600); !errors.Is(err, unix.EROFS) {
-		return fmt.Errorf("it is not: %v", err)
+		return errors.Join(err, errors.New("it is not"))
 	}
 	for _, verb := range []string{"restart", "reload"} {
 		if _, err := run("systemctl", verb, unit); err != nil {
