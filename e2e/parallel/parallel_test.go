@@ -19,7 +19,7 @@ const (
 	// together is how many commands run at once.
 	together = 64
 	// rounds is how often they do, envRounds gives another number: 1000 take half an hour.
-	rounds    = 12
+	rounds    = 10
 	envRounds = "DOMAIN_ROUTE_ROUNDS"
 )
 

@@ -111,6 +111,7 @@ type applyStage struct {
 
 // applyActor is a server, and where connections to it go with each rule set.
 type applyActor struct {
+	name string // "": there are rules for its addresses alone
 	host lab.Host
 	ways [2]string
 }
@@ -124,13 +125,13 @@ func newApplyStage(t *testing.T) *applyStage {
 		{"changed.test", "vpn0", "EHOSTUNREACH"}, {"kept.test", "vpn0", "vpn0"}, {"gone.test", "vpn0", "wan0"},
 		{"come.test", "wan0", "vpn0"}, {"user.test", "vpn0", "EHOSTUNREACH"}, {"", "EHOSTUNREACH", "vpn0"},
 	} {
-		a := applyActor{h.MustHost(), [2]string{c.old, c.now}}
+		a := applyActor{c.name, h.MustHost(), [2]string{c.old, c.now}}
 		s.actors = append(s.actors, a)
 		if c.name != "" {
 			h.DNS.Set(c.name, a.host.Addr4, a.host.Addr6)
-			check(t, via.Learn(s.agent, c.name))
 		}
 	}
+	s.relearn(t)
 	s.write(t)
 	for _, set := range []int{1, 0} {
 		h.Must(s.apply(set)...)
@@ -141,6 +142,16 @@ func newApplyStage(t *testing.T) *applyStage {
 	}
 	s.want(t, 0)
 	return s
+}
+
+// relearn has the agent resolve the names, as it must after each start.
+func (s *applyStage) relearn(t *testing.T) {
+	t.Helper()
+	for _, a := range s.actors {
+		if a.name != "" {
+			check(t, via.Learn(s.agent, a.name))
+		}
+	}
 }
 
 func (s *applyStage) write(t *testing.T) {
@@ -199,5 +210,45 @@ func (s *applyStage) want(t *testing.T, set int) {
 	}
 	for _, a := range s.actors {
 		wantOut(t, s.h, s.agent, a.host, a.ways[set])
+	}
+}
+
+// A first start with a configuration, killed at every seventh of its system calls: what is started has all the rules, and
+// what has not is not started; the next start mends it.
+func TestKilledStartWithRules(t *testing.T) {
+	s := newApplyStage(t)
+	s.h.MustHost("killed.test") // wantTruth asks for it
+	args := []string{"start", "--cgroup", s.h.Cgroup, "--config", s.files[1]}
+	s.h.Must("stop")
+	calls := count(t, s.h, args...)
+	s.h.Must("stop")
+	states := map[string]int{}
+	for n := 1; n <= calls; n += 7 {
+		if r := at(t, s.h, n, kill, args...); !r.Killed {
+			break
+		}
+		state := wantTruth(t, s.h, s.agent)
+		states[state]++
+		if state != "started" {
+			for _, a := range s.actors {
+				wantOut(t, s.h, s.agent, a.host, "wan0")
+			}
+			if n%3 == 0 {
+				s.h.Must(args...)
+				state = "started"
+			}
+		}
+		if state == "started" {
+			s.relearn(t)
+			s.want(t, 1)
+		}
+		s.h.Must("stop")
+		if t.Failed() {
+			t.Fatalf("at system call %d of %d", n, calls)
+		}
+	}
+	t.Logf("%d system calls; states met: %v", calls, states)
+	if states["unfinished"] == 0 || states["started"] == 0 {
+		t.Errorf("states met: %v; want unfinished and started", states)
 	}
 }
