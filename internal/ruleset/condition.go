@@ -164,17 +164,18 @@ func cgroupReason(path string) string {
 
 // String returns the canonical text, which ParseCondition reads back word by word: "user=1000 cgroup=/x". It is "" when
 // there is no condition.
-func (c Condition) String() string { return strings.TrimPrefix(string(c.appendTo(nil)), " ") }
+func (c Condition) String() string { return strings.TrimPrefix(c.words(), " ") }
 
-// appendTo appends the text with a space before each word.
-func (c Condition) appendTo(b []byte) []byte {
+// words returns the text with a space before each word.
+func (c Condition) words() string {
+	var b []byte
 	if c.User {
 		b = strconv.AppendUint(append(b, " "+wordUser...), uint64(c.UID), 10)
 	}
 	if c.Cgroup != "" {
 		b = append(append(b, " "+wordCgroup...), c.Cgroup...)
 	}
-	return b
+	return string(b)
 }
 
 // Holds tells whether w is among the tasks c stands for.

@@ -12,7 +12,7 @@ import (
 )
 
 func ruleText(r Rule) string {
-	return r.Pattern.String() + " " + r.Target.String() + string(r.Condition.appendTo(nil))
+	return r.Pattern.String() + " " + r.Target.String() + r.Condition.words()
 }
 
 func TestShadowed(t *testing.T) {

@@ -58,7 +58,7 @@ func (w *writer) endsOf(sl slot) []string {
 	ends, ok := w.ends[sl]
 	if !ok {
 		for c, id := range w.set.each(sl) {
-			ends = append(ends, " "+w.set.target(id).String()+string(c.appendTo(nil))+"\n")
+			ends = append(ends, " "+w.set.target(id).String()+c.words()+"\n")
 		}
 		w.ends[sl] = ends
 	}
@@ -156,7 +156,7 @@ func (r *reader) line(line []byte) error {
 	}
 	if old != 0 && old != id {
 		p, _ := pattern.Parse(string(first))
-		return fmt.Errorf("%v%s goes to %v here, to %v further up", p, r.cond.appendTo(nil), r.set.target(id), r.set.target(old))
+		return fmt.Errorf("%v%s goes to %v here, to %v further up", p, r.cond.words(), r.set.target(id), r.set.target(old))
 	}
 	if r.cond != (Condition{}) {
 		return r.countConditions(kind, key, other)
