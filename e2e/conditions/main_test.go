@@ -93,3 +93,5 @@ func unconnected(h *harness.Host, a *lab.Agent, to netip.Addr) string {
 }
 
 func inodeOf(info os.FileInfo) uint64 { return info.Sys().(*syscall.Stat_t).Ino }
+
+func addrPort(to lab.Host) netip.AddrPort { return netip.AddrPortFrom(to.Addr4, lab.EchoPort) }

@@ -1,7 +1,10 @@
 package conditions
 
 import (
+	"fmt"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/domain-route/domain-route/e2e/routes/via"
 	"github.com/domain-route/domain-route/internal/lab"
@@ -90,4 +93,30 @@ func TestManyUsers(t *testing.T) {
 	h.Must("rule", "add", "many.test", "block")
 	wantOut(t, h, "another", agentIn(t, h, "", 2000+users), to, "EHOSTUNREACH")
 	wantOut(t, h, "the first", agentIn(t, h, "", 2000), to, "vpn0")
+}
+
+// What is listed of learnt names is for whom they count: a user's rule is not the host's.
+func TestListed(t *testing.T) {
+	h := started(t)
+	h.MustHost("site.test")
+	cgroup(t, h, "a")
+	root, a, b := agentIn(t, h, "", 0), agentIn(t, h, "a", alice), agentIn(t, h, "", bob)
+	h.Must("rule", "add", "site.test", "lte0", "user=1001")
+	h.Must("rule", "add", "site.test", "vpn0", "cgroup="+path(t, h, "a"))
+	for _, w := range []*lab.Agent{root, a, b} {
+		check(t, via.Learn(w, "site.test"))
+	}
+	got := map[string]string{}
+	for _, l := range h.Learnt() {
+		if l.Address.Is4() {
+			got[fmt.Sprint(l.Level, " ", l.PID, " ", l.UID)] = l.Target
+		}
+	}
+	want := map[string]string{
+		fmt.Sprint("process ", a.PID, " ", alice): "vpn0", fmt.Sprint("process ", b.PID, " ", bob): "", fmt.Sprint("process ", root.PID, " 0"): "",
+		fmt.Sprint("user 0 ", alice): "lte0", fmt.Sprint("user 0 ", bob): "", "host 0 0": "",
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
 }
