@@ -125,6 +125,8 @@ func tools(t *testing.T, h *harness.Host) string {
 	}
 	defer cgroup.Close()
 	hide(t, "/usr/local/sbin")
+	hideNew(t, "/etc/domain-route")
+	hideNew(t, "/var/cache/domain-route")
 	hide(t, "/sys/fs/cgroup")
 	slice := "/sys/fs/cgroup/system.slice"
 	if err := os.MkdirAll(slice, 0o755); err != nil {
@@ -140,6 +142,15 @@ func bind(t *testing.T, from, to string) {
 		t.Fatalf("bind %s over %s: %v", from, to, err)
 	}
 	t.Cleanup(func() { _ = unix.Unmount(to, unix.MNT_DETACH) })
+}
+
+// hideNew is hide for a directory that may not be there.
+func hideNew(t *testing.T, dir string) {
+	t.Helper()
+	if os.Mkdir(dir, 0o755) == nil {
+		t.Cleanup(func() { _ = os.Remove(dir) })
+	}
+	hide(t, dir)
 }
 
 func hide(t *testing.T, dir string) {
