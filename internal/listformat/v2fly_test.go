@@ -43,6 +43,7 @@ func TestV2fly(t *testing.T) {
 		{"a_b.c\n-a.b\na-.b\na..b\na.b.\nmünchen.de\n1.2.3.4\n*.x\n=x\ndefault", "", []string{"default.", "bad name: a_b.c"}},
 		{"ip:1.2.3.4\na.b @\na.b @x=1\na.b &\na.b b\ninclude:../x\ninclude:a &b\ninclude:\n:x", "", []string{"bad line: ip:1.2.3.4"}},
 		{"domain:a.b:@x,@y\nfull:c.d:@x\nregexp:a:@y\nregexp:e:@x\ndomain:f:x\ndomain:g", "y", []string{"a.b", "regexp: regexp:a:@y", "bad line: domain:f:x"}},
+		{"regexp:(:@z$|x):@y\nregexp::@y$", "y", []string{"regexp: regexp:(:@z$|x):@y"}},
 		{"a @x\nb @X @y\nc\nd @!cn", "x !y", []string{"a"}},
 		{"a @x\nc\nd @!cn @x\ne @cn", "!!cn", []string{"a", "c", "e"}},
 		{"a @x\nc\nd @!cn @x\ne @cn", "@!cn", []string{"d"}},
