@@ -11,6 +11,9 @@ import (
 	"github.com/domain-route/domain-route/internal/lab"
 )
 
+// mostMemory is what apply may take with a million rules, in bytes.
+const mostMemory = 300_000_000
+
 // apart is how many connections there are before and after a swap, at least.
 const apart = 150
 
@@ -24,6 +27,7 @@ func TestSwapUnderConnects(t *testing.T) {
 		a.host = h.MustHost(a.name)
 	}
 	files := writeSets(t, h, actors, number(t, envSize, size))
+	shrink(t)
 	h.Must("start", "--cgroup", h.Cgroup)
 	_, err := apply(h, harness.Binary(t), files[0])
 	check(t, err)
@@ -153,6 +157,9 @@ func (y *tally) check(t *testing.T) {
 	t.Helper()
 	t.Logf("%d connections, %d while apply ran, %d that the rules made a difference to; apply took %v and %d MB at most; %v",
 		y.made, y.meanwhile, y.changed, y.longest.Round(time.Millisecond), y.memory/1e6, y.ways)
+	if y.memory > mostMemory {
+		t.Errorf("apply took %d MB, want %d at most", y.memory/1e6, mostMemory/1_000_000)
+	}
 	if y.made < 2000 || y.meanwhile < 500 || y.changed < 1000 {
 		t.Error("too few connections to tell")
 	}
