@@ -25,6 +25,8 @@ func msg(parts ...any) string {
 		switch v := parts[i+1].(type) {
 		case int:
 			b = binary.AppendUvarint(binary.AppendUvarint(b, num), uint64(v))
+		case int64:
+			b = binary.AppendUvarint(binary.AppendUvarint(b, num), uint64(v))
 		case string:
 			b = append(binary.AppendUvarint(binary.AppendUvarint(b, num|2), uint64(len(v))), v...)
 		case uint32:
@@ -52,7 +54,7 @@ func sayGeosite(t *testing.T, dat, category string, attrs ...string) []string {
 
 func TestGeosite(t *testing.T) {
 	cn := msg(1, "CN") + domain(2, "a.cn") + domain(3, "b.cn", "ads", "!cn") + domain(0, "key") + domain(1, "^re") +
-		domain(2, "bad name") + domain(7, "x") + msg(3, "hash", 4, "cn2") + msg(2, msg(2, "c.cn", 1, 1<<32+2, 9, uint32(1), 8, uint64(1)))
+		domain(2, "bad name") + domain(7, "x") + msg(3, "hash", 4, "cn2") + msg(2, msg(2, "c.cn", 1, int64(1<<32+2), 9, uint32(1), 8, uint64(1)))
 	dat := msg(1, msg(1, "OTHER")+domain(2, "x.y"), 1, cn, 7, 5, 8, "?", 1, msg(1, "EMPTY"), 1, msg(1, "cn")+domain(2, "again"))
 	all := []string{"a.cn", "=b.cn", "c.cn", "keyword: key", "regexp: ^re", "bad name: bad name", "unknown type: x", "repeated category: cn"}
 	tests := []struct {
