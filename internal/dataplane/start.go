@@ -217,12 +217,9 @@ func (s *System) update(o StartOptions, cgroup string) (Started, error) {
 		return done, err
 	}
 	defer objs.Close()
-	// By this path there may be another one since.
-	attached, top, err := cgroupIDs(s.cgroup())
-	if err != nil {
+	if err := s.refreshCgroups(); err != nil {
 		return done, err
 	}
-	s.setCgroupIDs(attached, top)
 	// Both until it is done: cut short, status tells what may be attached.
 	s.setObservers(s.state.Observers | done.Observers.bits())
 	if err := s.attach(&done.Observers, o.Observe != nil, objs.programs); err != nil {
@@ -238,6 +235,24 @@ func (s *System) update(o StartOptions, cgroup string) (Started, error) {
 	}
 	done.History = s.history()
 	return done, err
+}
+
+// refreshCgroups notes which cgroups are meant: by the path that programs are attached to there may be another one since. The
+// paths of conditions go on beginning where they did, as long as that is mounted.
+func (s *System) refreshCgroups() error {
+	attached, top, err := cgroupIDs(s.cgroup())
+	if err != nil {
+		return err
+	}
+	there, err := findTop(s.state.TopId)
+	if err != nil {
+		return err
+	}
+	if there != "" {
+		top = s.state.TopId
+	}
+	s.setCgroupIDs(attached, top)
+	return nil
 }
 
 // checkPlace refuses to update what is attached elsewhere.
