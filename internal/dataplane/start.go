@@ -267,7 +267,7 @@ func (s *System) checkPlace(asked bool, cgroup string) error {
 			"run it there, or " + cure}
 	}
 	if _, err := os.Stat(s.cgroup()); err != nil {
-		return refusedf("keep the rules with `domain-route rule list`, then: domain-route stop && domain-route start",
+		return refusedf("keep the rules with `domain-route rule list > FILE`, then: "+again,
 			"the cgroup that it was started with is gone: %w", err)
 	}
 	if asked && !sameFile(cgroup, s.cgroup()) {

@@ -210,10 +210,12 @@ func damaged(what string) error {
 	return &CureError{fmt.Errorf("%w: %s is missing", ErrDamaged, what), "domain-route stop && domain-route start"}
 }
 
+// again is how to start anew with the rules of a file.
+const again = "domain-route stop && domain-route start && domain-route apply -f FILE"
+
 func otherLayout(found uint32) error {
 	return &CureError{&LayoutError{found, layout},
-		"keep the rules with that version's `domain-route rule list > FILE`, then: " +
-			"domain-route stop && domain-route start && domain-route apply -f FILE"}
+		"keep the rules with that version's `domain-route rule list > FILE`, then: " + again}
 }
 
 func (s *System) closeMaps() {

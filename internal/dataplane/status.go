@@ -246,7 +246,7 @@ func (s *System) missing(have []Program) []string {
 	}
 	if _, err := os.Stat(s.cgroup()); err != nil {
 		return append(warnings, "nothing is steered: the cgroup "+s.cgroup()+" is gone; keep the rules with "+
-			"`domain-route rule list`, then: domain-route stop && domain-route start")
+			"`domain-route rule list > FILE`, then: "+again)
 	}
 	for _, p := range have {
 		switch {
