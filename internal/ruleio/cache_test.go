@@ -2,6 +2,7 @@ package ruleio
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"testing"
@@ -69,6 +70,13 @@ func TestCacheRefuses(t *testing.T) {
 		if _, _, err := DecodeCache(flipped, inputs); !errors.Is(err, ErrDamaged) && !errors.Is(err, ErrStale) {
 			t.Fatalf("byte %d flipped: %v", i, err)
 		}
+	}
+	longer := bytes.Clone(b)
+	longer[len(cacheMagic)+2+2*sha256.Size+2]++ // 64 KiB more of findings than there are
+	sum := sha256.Sum256(longer[:len(b)-sha256.Size])
+	copy(longer[len(b)-sha256.Size:], sum[:])
+	if _, _, err := DecodeCache(longer, inputs); !errors.Is(err, ErrDamaged) {
+		t.Errorf("lengths that are wrong: %v", err)
 	}
 	if _, _, err := DecodeCache(append(bytes.Clone(b), 0), inputs); !errors.Is(err, ErrDamaged) {
 		t.Errorf("a byte more: %v", err)

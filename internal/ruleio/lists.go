@@ -113,13 +113,22 @@ func (l *loader) read(one *list, emit func(listformat.Item) error) (listformat.R
 	}
 	o := one.options
 	o.Include = func(name string) (io.ReadCloser, error) {
-		if name == "" || name[0] == '.' || strings.ContainsAny(name, "/\\\x00") {
-			return nil, fmt.Errorf("include of %.80q: a list includes lists beside it by their names", name)
+		path, err := one.included(name)
+		if err != nil {
+			return nil, err
 		}
-		return l.open(one, path.Join(path.Dir(one.path), name))
+		return l.open(one, path)
 	}
 	report, err := listformat.Read(in, o, emit)
 	return report, one.failed(err)
+}
+
+// included returns the path of a list that is included. It is beside the list: lists come from strangers.
+func (one *list) included(name string) (string, error) {
+	if name == "" || name[0] == '.' || strings.ContainsAny(name, "/\\\x00") {
+		return "", fmt.Errorf("%.80q is no name of a file beside the list", name)
+	}
+	return path.Join(path.Dir(one.path), name), nil
 }
 
 // failed makes the *Error of an error of reading a list.
@@ -238,8 +247,8 @@ func (t *taker) take(i listformat.Item) error {
 			return fmt.Sprintf("%s goes to %s here, and to %s in an earlier list", k, target, old)
 		})
 		t.seek(n, k, old, t.number)
-	case !replaced && rules.Len() > MaxRules:
-		return &Error{Path: t.list.path, Line: i.Line, Reason: tooMany}
+	case !replaced && rules.Len() > t.o.most:
+		return &Error{Path: t.list.path, Line: i.Line, Reason: t.tooMany()}
 	}
 	t.remember(i)
 	t.lone(i.Pattern, func() Place { return t.list.place(i) })

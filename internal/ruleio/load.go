@@ -20,6 +20,8 @@ type LoadOptions struct {
 	Progress func(done, of int64)              // told from time to time how many bytes of the lists' files are read; of is 0 if not known. May be nil.
 	Size     func(path string) (n int64)       // bytes of a list's file, 0 if not known. May be nil.
 	Thorough bool                              // look for rules that are redundant or unreachable, too, which takes about as long again
+
+	most int // MaxRules, but for tests
 }
 
 // ListReport says what was made of a list.
@@ -81,6 +83,9 @@ type loader struct {
 // later file beating an earlier's; what a file removes, it removes from earlier files and their lists. Errors are *Error,
 // or of Open.
 func (c *Config) Load(o LoadOptions) (*Loaded, error) {
+	if o.most == 0 {
+		o.most = MaxRules
+	}
 	l := &loader{
 		Config: c, o: o,
 		out:    &Loaded{Rules: &ruleset.Set{}, Users: make(map[string]uint32), Lists: []ListReport{}},
@@ -206,13 +211,13 @@ func (l *loader) addInline() error {
 			}
 		}
 	}
-	if l.out.Rules.Len() > MaxRules {
-		return &Error{Path: l.parts[0].path, Reason: tooMany}
+	if l.out.Rules.Len() > l.o.most {
+		return &Error{Path: l.parts[0].path, Reason: l.tooMany()}
 	}
 	return nil
 }
 
-var tooMany = fmt.Sprintf("this makes more than %d rules", MaxRules)
+func (l *loader) tooMany() string { return fmt.Sprintf("this makes more than %d rules", l.o.most) }
 
 func (l *loader) addRule(k key, r inline) {
 	here := l.parts[r.part].place(r.at)

@@ -126,11 +126,10 @@ func (f *File) characters(data []byte) *Error {
 	return nil
 }
 
-// plain refuses what configurations have no use for and patterns are easily mistaken for.
+// plain refuses what configurations have no use for and patterns are easily mistaken for. Aliases come after their
+// anchors.
 func (f *File) plain(n *yaml.Node) *Error {
 	switch {
-	case n.Kind == yaml.AliasNode:
-		return f.fail(at(n), "%s is an alias to YAML, which is not taken here; a pattern is quoted: %s", "*"+n.Value, quoted("*"+n.Value))
 	case n.Anchor != "":
 		return f.fail(at(n), "%s is an anchor to YAML, which is not taken here; if it is text, quote it", "&"+n.Anchor)
 	case n.Style&yaml.TaggedStyle != 0:
