@@ -40,7 +40,8 @@ func eachLine(in io.Reader, do func(number int, line []byte) error) error {
 		if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, bufio.ErrBufferFull) {
 			return err
 		}
-		if len(bytes.TrimRight(line, "\r\n")) > maxLine || errors.Is(err, bufio.ErrBufferFull) {
+		text := bytes.TrimSuffix(bytes.TrimSuffix(line, []byte("\n")), []byte("\r"))
+		if len(text) > maxLine { // always, if the buffer is full
 			return &Error{Line: number, Reason: "the line is longer than 64 KiB; this is no list of names"}
 		}
 		if i := bytes.IndexByte(line, 0); i >= 0 {

@@ -42,7 +42,7 @@ type naive func(o *outcome, exact bool, number int, line string)
 func naiveLines(text string, exact bool, read naive) *outcome {
 	o := newOutcome()
 	for i, line := range strings.Split(strings.TrimPrefix(text, "\xef\xbb\xbf"), "\n") {
-		if strings.Contains(line, "\x00") || len(strings.TrimRight(line, "\r")) > 65536 {
+		if strings.Contains(line, "\x00") || len(strings.TrimSuffix(line, "\r")) > 65536 {
 			o.ErrLine = i + 1
 			break
 		}
