@@ -20,7 +20,8 @@ func TestImport(t *testing.T) {
 	}
 	var zipped bytes.Buffer
 	w := gzip.NewWriter(&zipped)
-	w.Write([]byte("in.test\n"))
+	_, err := w.Write([]byte("in.test\n"))
+	check(t, err)
 	check(t, w.Close())
 	if r := s.with(zipped.String(), "import", "-", "-t", "wan0", "--format=plain", "--match=exact"); r.Code != 0 || r.Stdout != "+ =in.test wan0\n" {
 		t.Errorf("%s\n%s", r.Stdout, r.Stderr)

@@ -18,6 +18,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if os.Getenv(namesEnv) != "" {
+		writeNames()
+	}
 	lab.Isolate()
 	os.Exit(m.Run())
 }

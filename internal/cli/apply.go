@@ -38,6 +38,7 @@ type applyResult struct {
 	Rules    int                 `json:"rules"`  // then
 	Cached   bool                `json:"cached"` // they were read from the cache
 	Findings []ruleio.Finding    `json:"findings"`
+	Counts   map[ruleio.Kind]int `json:"finding_counts"` // all of each kind; findings has the first
 	Lists    []ruleio.ListReport `json:"lists"`
 	Warnings []string            `json:"warnings"`
 	Reset    *resetList          `json:"reset,omitempty"` // --reset
@@ -89,13 +90,16 @@ func (a *app) applyRules(l *loaded, o applyOptions, bar *progress) error {
 	if a.output != "json" {
 		a.printFindings(l)
 	}
+	if l.Counts == nil {
+		l.Counts = map[ruleio.Kind]int{}
+	}
 	if err := l.refused(o.strict); err != nil {
 		return err
 	}
 	if l.keep != nil && !o.dry {
 		l.keep()
 	}
-	bar = a.progress("putting rules in force")
+	bar = bar.again("putting rules in force")
 	defer bar.end()
 	var done applied
 	err := withSystem(func(s *dataplane.System) (err error) {
@@ -109,7 +113,7 @@ func (a *app) applyRules(l *loaded, o applyOptions, bar *progress) error {
 	for _, w := range done.warnings {
 		a.warn("warning: %s", w)
 	}
-	result := applyResult{DryRun: o.dry, counts: done.counts, Rules: done.rules, Cached: l.cached, Findings: notNil(l.Findings), Lists: notNil(l.Lists),
+	result := applyResult{DryRun: o.dry, counts: done.counts, Rules: done.rules, Cached: l.cached, Findings: notNil(l.Findings), Counts: l.Counts, Lists: notNil(l.Lists),
 		Warnings: notNil(done.warnings), Reset: done.reset}
 	err = printList(a, "Apply", result, "changes", each(done.from.Changes(done.to), changeRowOf), func() {
 		a.printChanges(done.from, done.to, done.counts)

@@ -35,18 +35,7 @@ func (a *app) importToConfig(files []string, o importOptions, bar *progress) err
 	}
 	rows := []importedRow{}
 	for _, file := range files {
-		l, err := a.readLists([]string{file}, o, bar)
-		if err != nil {
-			return err
-		}
-		bar.end()
-		if a.output != "json" {
-			a.printFindings(l)
-		}
-		if err := l.refused(o.apply.strict); err != nil {
-			return err
-		}
-		row, err := c.planImport(listName(file, o.category), l, o)
+		row, err := a.readImport(c, file, o, bar)
 		if err != nil {
 			return err
 		}
@@ -77,6 +66,22 @@ func (a *app) importToConfig(files []string, o importOptions, bar *progress) err
 			a.warn("the running rules are as before; to have them so: domain-route apply")
 		}
 	})
+}
+
+// readImport reads one list.
+func (a *app) readImport(c configuration, file string, o importOptions, bar *progress) (importedRow, error) {
+	l, err := a.readLists([]string{file}, o, bar)
+	if err != nil {
+		return importedRow{}, err
+	}
+	bar.end()
+	if a.output != "json" {
+		a.printFindings(l)
+	}
+	if err := l.refused(o.apply.strict); err != nil {
+		return importedRow{}, err
+	}
+	return c.planImport(listName(file, o.category), l, o)
 }
 
 // planImport says what is to be written.

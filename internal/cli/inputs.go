@@ -55,10 +55,10 @@ func (in *inputs) note(path string, sum [sha256.Size]byte) {
 // digest is over all that was noted, whatever the order.
 func (in *inputs) digest() [sha256.Size]byte {
 	h := sha256.New()
-	number := func(n uint64) { _ = binary.Write(h, binary.BigEndian, n) }
+	number := func(n uint64) { h.Write(binary.BigEndian.AppendUint64(nil, n)) }
 	text := func(s string) {
 		number(uint64(len(s)))
-		io.WriteString(h, s)
+		h.Write([]byte(s))
 	}
 	text(cacheVersion)
 	number(uint64(len(in.files)))

@@ -26,10 +26,22 @@ func (a *app) progress(phase string) *progress {
 	if !a.ErrTerminal {
 		return nil
 	}
-	p := &progress{out: a.Stderr, begun: time.Now(), stop: make(chan struct{}), gone: make(chan struct{})}
+	return newProgress(a.Stderr, time.Now(), phase)
+}
+
+func newProgress(out io.Writer, begun time.Time, phase string) *progress {
+	p := &progress{out: out, begun: begun, stop: make(chan struct{}), gone: make(chan struct{})}
 	p.next(phase)
-	go p.draw(patience)
+	go p.draw(patience - time.Since(begun))
 	return p
+}
+
+// again goes on after something was printed.
+func (p *progress) again(phase string) *progress {
+	if p == nil {
+		return nil
+	}
+	return newProgress(p.out, p.begun, phase)
 }
 
 // next begins another phase, of which nobody knows how long it takes until step says so.
