@@ -70,7 +70,7 @@ static __always_inline __u32 verdict_for(struct state *st, const struct addr *to
 			target = target_of(ref_of_addr(to, slot), slot);
 			*steered = COUNT_STEERED_BY_ADDRESS;
 		}
-		if (!target && set && !addr_is_private(to)) {
+		if (!target && set && set->default_ref && !addr_is_private(to)) {
 			target = target_of(set->default_ref, slot);
 			*steered = COUNT_STEERED_BY_DEFAULT;
 		}
