@@ -47,7 +47,7 @@ func (c *cover) covers(p pattern.Pattern) bool {
 	if c.has(p) || p.Kind != pattern.Suffix && c.has(pattern.Pattern{Kind: pattern.Suffix, Name: p.Name}) {
 		return true
 	}
-	for n, ok := p.Name.Parent(); ok && n != pattern.Root; n, ok = n.Parent() {
+	for n, ok := p.Name.Parent(); ok; n, ok = n.Parent() {
 		if c.has(pattern.Pattern{Kind: pattern.Suffix, Name: n}) || c.has(pattern.Pattern{Kind: pattern.Subdomains, Name: n}) {
 			return true
 		}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"io"
 	"path"
 	"strings"
@@ -81,7 +82,14 @@ func (l *loader) readList(number int) error {
 	one := l.lists[number]
 	guessed := one.options.Format == ""
 	taker := &taker{loader: l, list: one, number: number}
-	report, err := l.read(one, taker.take)
+	begin := true
+	report, err := l.read(one, func(i listformat.Item) error {
+		if begin && taker.quarrels() { // now that the format is known
+			taker.own = make(map[uint64]struct{})
+		}
+		begin = false
+		return taker.take(i)
+	})
 	if err != nil {
 		return err
 	}
@@ -218,7 +226,7 @@ type taker struct {
 	without int
 
 	exceptions map[pattern.Pattern]bool // of this list: they beat its other items
-	own        map[pattern.Pattern]bool // items of this list, where they could be mistaken for an earlier one's
+	own        map[uint64]struct{}      // hashes of items of this list, where they could be mistaken for an earlier one's; nil: nowhere
 }
 
 func (t *taker) take(i listformat.Item) error {
@@ -241,7 +249,7 @@ func (t *taker) take(i listformat.Item) error {
 	k := key{i.Pattern, t.list.cond}
 	old, replaced := rules.Add(ruleset.Rule{Pattern: k.p, Condition: k.c, Target: target})
 	switch {
-	case replaced && old != target && (!i.Exception || !t.own[i.Pattern]):
+	case replaced && old != target && (!i.Exception || !t.has(i.Pattern)):
 		at := t.list.place(i)
 		n := t.notes.add(Overlap, at, Place{}, func() string {
 			return fmt.Sprintf("%s goes to %s here, and to %s in an earlier list", k, target, old)
@@ -255,21 +263,25 @@ func (t *taker) take(i listformat.Item) error {
 	return nil
 }
 
-// remember notes an item where a later exception of the same list could be taken for a quarrel with an earlier list:
-// only in formats that have exceptions.
+// remember notes an item where a later exception of the same list could be taken for a quarrel with an earlier list.
 func (t *taker) remember(i listformat.Item) {
-	f := t.list.options.Format
-	if i.Exception || t.target() || f != listformat.Adblock && f != listformat.Dnsmasq {
-		return
+	if t.own != nil && !i.Exception {
+		t.own[maphash.Comparable(ownSeed, i.Pattern)] = struct{}{}
 	}
-	if t.own == nil {
-		t.own = make(map[pattern.Pattern]bool)
-	}
-	t.own[i.Pattern] = true
 }
 
-// target tells whether exceptions have the list's own target, so that nothing is to be remembered.
-func (t *taker) target() bool { return t.list.target.Kind == ruleset.Direct }
+func (t *taker) has(p pattern.Pattern) bool {
+	_, ok := t.own[maphash.Comparable(ownSeed, p)]
+	return ok
+}
+
+var ownSeed = maphash.MakeSeed()
+
+// quarrels tells whether the list has exceptions that may be for what an earlier list has, too.
+func (t *taker) quarrels() bool {
+	f := t.list.options.Format
+	return t.out.Rules.Len() > 0 && t.list.target.Kind != ruleset.Direct && (f == listformat.Adblock || f == listformat.Dnsmasq)
+}
 
 // place is where an item of the list stands.
 func (one *list) place(i listformat.Item) Place {
