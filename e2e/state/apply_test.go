@@ -32,6 +32,9 @@ func TestKilledApply(t *testing.T) {
 	met := map[string]int{}
 	now, killed := 0, 0
 	for i := 0; killed < applyKills; i++ {
+		if i%4 < 2 && i < applyKills/2 {
+			s.forget(t)
+		}
 		var died bool
 		how := "by the clock"
 		if i%3 == 2 {
@@ -62,7 +65,7 @@ func TestKilledApply(t *testing.T) {
 			t.Fatalf("try %d: killed (%v) %s", i, died, how)
 		}
 	}
-	t.Logf("%d system calls in %v; %v", calls, usual, met)
+	t.Logf("%d system calls in %v; %v; in the cache: %q", calls, usual, met, s.cached(t))
 	for _, kind := range []string{"by the, changed: false", "at sys, changed: false", "at sys, changed: true"} {
 		if met[kind] < 5 {
 			t.Errorf("%d kills %s", met[kind], kind)
@@ -105,6 +108,7 @@ type applyStage struct {
 	h      *harness.Host
 	agent  *lab.Agent
 	files  [2]string
+	cache  string
 	lists  [2]string // what rule list prints with each
 	actors []applyActor
 }
@@ -120,7 +124,8 @@ func newApplyStage(t *testing.T) *applyStage {
 	t.Helper()
 	h := harness.New(t, lab.Options{})
 	start(h)
-	s := &applyStage{h: h, agent: h.MustAgent(lab.AgentOptions{})}
+	s := &applyStage{h: h, agent: h.MustAgent(lab.AgentOptions{}), cache: t.TempDir()}
+	t.Setenv("CACHE_DIRECTORY", s.cache)
 	for _, c := range []struct{ name, old, now string }{
 		{"changed.test", "vpn0", "EHOSTUNREACH"}, {"kept.test", "vpn0", "vpn0"}, {"gone.test", "vpn0", "wan0"},
 		{"come.test", "wan0", "vpn0"}, {"user.test", "vpn0", "EHOSTUNREACH"}, {"", "EHOSTUNREACH", "vpn0"},
@@ -184,7 +189,31 @@ lists:
 	}
 }
 
-func (s *applyStage) apply(set int) []string { return []string{"apply", "-f", s.files[set]} }
+func (s *applyStage) apply(set int) []string {
+	if set == 1 {
+		return []string{"apply", "--config", s.files[1]} // by its cache, where there is one
+	}
+	return []string{"apply", "-f", s.files[0]}
+}
+
+// cached lists what is in the cache's directory.
+func (s *applyStage) cached(t *testing.T) (names []string) {
+	t.Helper()
+	entries, err := os.ReadDir(s.cache)
+	check(t, err)
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names
+}
+
+// forget empties the cache, so that the next apply reads the configuration, and writes it.
+func (s *applyStage) forget(t *testing.T) {
+	t.Helper()
+	for _, name := range s.cached(t) {
+		check(t, os.Remove(filepath.Join(s.cache, name)))
+	}
+}
 
 // inForce tells which of the rule sets is in force; there must be no third.
 func (s *applyStage) inForce(t *testing.T) int {
