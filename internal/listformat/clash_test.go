@@ -34,6 +34,8 @@ func TestClash(t *testing.T) {
 		{ClashDomain, "{payload: [a, 1e3, 2001-01-01, true, null]}", []string{"=a", "=1e3", "=2001-01-01", "=true", "bad value: null"}},
 		{ClashDomain, "payload:\n- a\n  - b\n- c\n", []string{"=c", "bad name: a - b"}},
 		{ClashDomain, "payload:\n- a #b\n- c: d\n- e:\n- null\n- '#f'\n- |\n  g\n", []string{"=a", "=g", "bad value: ", "bad name: #f"}},
+		{ClashDomain, "payload:\n- a\n- e:\n", []string{"=a", "bad value: "}},
+		{ClashClassical, "DOMAIN,a,extended-matching", []string{"=a"}},
 		{ClashDomain, "payload:\n", nil}, {ClashDomain, "payload:", nil}, {ClashDomain, "payload: []", nil}, {ClashDomain, "", nil},
 		{ClashClassical, "payload:\n  - DOMAIN-SUFFIX,google.com\n  - DOMAIN,ad.com\n  - DOMAIN-KEYWORD,google\n  - DOMAIN-WILDCARD,*.g.com\n  - DOMAIN-REGEX,^abc.*com\n  - IP-CIDR,127.0.0.0/8\n",
 			[]string{"google.com", "=ad.com", "127.0.0.0/8", "keyword: DOMAIN-KEYWORD,google", "wildcard: DOMAIN-WILDCARD,*.g.com", "regex: DOMAIN-REGEX,^abc.*com"}},
