@@ -112,7 +112,7 @@ func TestCloneArena(t *testing.T) {
 
 func TestSortByHash(t *testing.T) {
 	r := rand.New(rand.NewPCG(23, 24))
-	for _, n := range []int{0, 1, 100, 1<<hashBits - 1, 1 << hashBits, 50_000} {
+	for _, n := range []int{0, 1, 100, 4095, 4096, 50_000} {
 		entries := make([]Entry, n)
 		for i := range entries {
 			entries[i] = Entry{Hash: r.Uint64() >> r.IntN(3), Apex: Ref(i)}
@@ -121,6 +121,25 @@ func TestSortByHash(t *testing.T) {
 		slices.SortFunc(want, func(a, b Entry) int { return cmp.Compare(a.Hash, b.Hash) })
 		if sortByHash(entries); !slices.Equal(entries, want) {
 			t.Errorf("%d entries are in no order", n)
+		}
+	}
+}
+
+// A long list is sorted as its keys compare, whatever they have in common.
+func TestSortNames(t *testing.T) {
+	r := rand.New(rand.NewPCG(25, 26))
+	var n names
+	var want []string
+	for i := range 20_000 {
+		key := fmt.Appendf(nil, "%s%d\x00", []string{"com\x00", "com\x00longer-than-lead\x00", "", "net\x00\xff", "com\x00\x01\x01"}[r.IntN(5)], i)
+		n.set(n.entry(key), 0, 1)
+		want = append(want, string(key))
+	}
+	n.tidy()
+	slices.Sort(want)
+	for i, e := range n.list {
+		if got := string(n.keys.get(e.key)); got != want[i] {
+			t.Fatalf("%d: %q, want %q", i, got, want[i])
 		}
 	}
 }

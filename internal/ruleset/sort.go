@@ -46,6 +46,16 @@ type record struct {
 	item uint32 // place in the list
 }
 
+// leadSize is how many bytes of a key a record has.
+const leadSize = 12
+
+func (r record) byte(i int) byte {
+	if i < 4 {
+		return byte(r.top >> (24 - 8*i))
+	}
+	return byte(r.lead >> (56 - 8*(i-4)))
+}
+
 // order returns the entries with rules in the order of their keys.
 func (n *names) order() []record {
 	records := make([]record, 0, n.rules)
@@ -53,13 +63,26 @@ func (n *names) order() []record {
 		if e.at == (slots{}) {
 			continue
 		}
-		var lead [12]byte
+		var lead [leadSize]byte
 		copy(lead[:], n.keys.get(e.key))
 		records = append(records, record{
 			lead: binary.BigEndian.Uint64(lead[4:]),
 			top:  binary.BigEndian.Uint32(lead[:4]),
 			item: uint32(i),
 		})
+	}
+	n.sortRecords(records, 0)
+	return records
+}
+
+// smallBucket is how few records are better sorted by comparing.
+const smallBucket = 256
+
+// sortRecords sorts records whose first bytes are the same: by their next byte first, if they are many.
+func (n *names) sortRecords(records []record, same int) {
+	if len(records) > smallBucket && same < leadSize {
+		byBuckets(records, 8, func(r record) int { return int(r.byte(same)) }, func(some []record) { n.sortRecords(some, same+1) })
+		return
 	}
 	slices.SortFunc(records, func(a, b record) int {
 		if c := cmp.Compare(a.top, b.top); c != 0 {
@@ -70,5 +93,4 @@ func (n *names) order() []record {
 		}
 		return bytes.Compare(n.keys.get(n.list[a.item].key), n.keys.get(n.list[b.item].key))
 	})
-	return records
 }
