@@ -137,13 +137,9 @@ func TestAsConnect(t *testing.T) {
 	}
 }
 
-// A name whose text was evicted is judged as connect judges it: by its rule's hash.
-func TestEvictedNames(t *testing.T) {
-	h := harness.Started(t)
-	a := h.MustAgent(lab.AgentOptions{})
-	apex, sub := h.MustHost("ruled.test"), h.MustHost("sub.ruled.test")
-	h.Must("rule", "add", "ruled.test", "vpn0")
-	check(t, via.Learn(a, "ruled.test", "sub.ruled.test"))
+// evictNames takes the texts of all names away, as evictions do.
+func evictNames(t *testing.T) {
+	t.Helper()
 	for _, name := range []string{"names_ruled", "names_plain"} {
 		m, err := ebpf.LoadPinnedMap("/sys/fs/bpf/domain-route/live/maps/"+name, nil)
 		check(t, err)
@@ -159,6 +155,16 @@ func TestEvictedNames(t *testing.T) {
 			check(t, m.Delete(hash))
 		}
 	}
+}
+
+// A name whose text was evicted is judged as connect judges it: by its rule's hash.
+func TestEvictedNames(t *testing.T) {
+	h := harness.Started(t)
+	a := h.MustAgent(lab.AgentOptions{})
+	apex, sub := h.MustHost("ruled.test"), h.MustHost("sub.ruled.test")
+	h.Must("rule", "add", "ruled.test", "vpn0")
+	check(t, via.Learn(a, "ruled.test", "sub.ruled.test"))
+	evictNames(t)
 	var all []*conn
 	for _, server := range []lab.Host{apex, sub} {
 		all = append(all, open(t, a, via.TCP4, server), open(t, a, via.UDP6, server))
@@ -178,4 +184,38 @@ func TestEvictedNames(t *testing.T) {
 	if rows = reset(t, h); len(rows) != 2 || slices.ContainsFunc(rows, func(r Row) bool { return r.Remote.Addr() != apex.Addr4 && r.Remote.Addr() != apex.Addr6 }) {
 		t.Errorf("%s", fmt.Sprint(rows))
 	}
+}
+
+// So it is where the rules have conditions.
+func TestEvictedNamesWithConditions(t *testing.T) {
+	const alice, bob = 1001, 1002
+	h := harness.Started(t)
+	server := h.MustHost("ruled.test")
+	h.Must("rule", "add", "ruled.test", "vpn0", fmt.Sprint("user=", alice))
+	root := h.MustAgent(lab.AgentOptions{})
+	check(t, via.Learn(root, "ruled.test")) // for the host, that is for all
+	evictNames(t)
+	agents := map[uint32]*lab.Agent{alice: h.MustAgent(lab.AgentOptions{UID: alice}), bob: h.MustAgent(lab.AgentOptions{UID: bob})}
+	conns := map[uint32]*conn{}
+	want := func(when string, uids map[uint32]whereabouts) {
+		t.Helper()
+		for uid, want := range uids {
+			c, got := connect(t, agents[uid], server)
+			if got != want {
+				t.Errorf("%s, %d: %+v, want %+v", when, uid, got, want)
+			}
+			if conns[uid] == nil {
+				conns[uid] = c
+			} else {
+				c.s.Close()
+			}
+		}
+	}
+	want("matched before", map[uint32]whereabouts{alice: {device: "vpn0"}, bob: {}})
+	h.Must("rule", "add", "other.test", "vpn0")
+	wantRows(t, reset(t, h, "--dry-run")) // another rule set, the same rule
+	want("another rule set", map[uint32]whereabouts{alice: {device: "vpn0"}, bob: {}})
+	h.Must("rule", "add", "ruled.test", "mark:7", fmt.Sprint("user=", bob))
+	wantRows(t, reset(t, h, "--dry-run"), conns[bob])
+	want("another rule", map[uint32]whereabouts{alice: {device: "vpn0"}, bob: {mark: 7}})
 }
