@@ -1,5 +1,5 @@
-// Package pattern holds domain names, the patterns rules are written with, and
-// the keyed hash by which the kernel side finds them. It does no I/O.
+// Package pattern holds domain names, the patterns rules are written with, of names and of addresses, and the keyed hash by
+// which the kernel side finds names. It does no I/O.
 package pattern
 
 import "fmt"

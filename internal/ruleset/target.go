@@ -1,6 +1,5 @@
-// Package ruleset holds targets, rules and rule sets: matching, text form,
-// differences, and the compiled form the kernel side looks names up in. It does
-// no I/O.
+// Package ruleset holds targets, conditions, rules and rule sets: matching, text and binary form, differences, rules that
+// do nothing, and the compiled form the kernel side looks names and addresses up in. It does no I/O.
 package ruleset
 
 import (
