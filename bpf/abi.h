@@ -188,7 +188,7 @@ struct hint {
 
 enum counter {
 	/* verdicts at connect, and for each unconnected datagram */
-	COUNT_UNKNOWN, /* no name with a rule was ever learnt for the address */
+	COUNT_UNKNOWN, /* no name with a rule was ever learnt for the address, nor is a rule for it */
 	COUNT_NO_RULE, /* names known, the deciding one has no rule */
 	COUNT_STEERED,
 	COUNT_STEERED_BY_ADDRESS,
