@@ -62,6 +62,9 @@ func (o *objects) add(from func() (*ebpf.CollectionSpec, error)) error {
 	if err := size(spec); err != nil {
 		return err
 	}
+	if !readsKernel() {
+		withoutKernelReads(spec)
+	}
 	shared := map[string]*ebpf.Map{}
 	for name, m := range o.maps {
 		if spec.Maps[name] != nil {

@@ -88,6 +88,9 @@ func (s *System) prepare(set *ruleset.Set, generation uint32) (staged, error) {
 	if err != nil {
 		return staged{}, err
 	}
+	if err := checkConditions(c.Choices); err != nil {
+		return staged{}, err
+	}
 	text, err := set.MarshalText()
 	if err != nil {
 		return staged{}, err

@@ -2,6 +2,7 @@ package dataplane
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -23,6 +24,16 @@ func TestVerifier(t *testing.T) {
 		}
 		for name := range spec.Programs {
 			t.Run(name, func(t *testing.T) { verify(t, spec.Copy(), name) })
+		}
+		locked := spec.Copy() // as where the kernel is locked down
+		withoutKernelReads(locked)
+		for name, p := range locked.Programs {
+			for _, ins := range p.Instructions {
+				if strings.Contains(fmt.Sprint(ins), "ProbeReadKernel") {
+					t.Errorf("%s: %v", name, ins)
+				}
+			}
+			t.Run(name+"_locked_down", func(t *testing.T) { verify(t, locked.Copy(), name) })
 		}
 	}
 }
@@ -66,5 +77,13 @@ func needRoot(t testing.TB) {
 		t.Fatal("needs root")
 	default:
 		t.Skip("needs root")
+	}
+}
+
+// Where tests run the kernel is not locked down.
+func TestReadsKernel(t *testing.T) {
+	needRoot(t)
+	if !readsKernel() {
+		t.Error("conditions on cgroups cannot be tested")
 	}
 }
