@@ -16,18 +16,14 @@ func (l *loader) lone(p pattern.Pattern, at func() Place) {
 	l.leftAlone(p, at)
 }
 
-// publicSuffix notes a rule for everybody's names below a public suffix. Top-level domains that are not listed are
-// somebody's own.
+// publicSuffix notes a rule for everybody's names below a suffix of ICANN's. One for a company's, as github.io, is common
+// and meant.
 func (l *loader) publicSuffix(p pattern.Pattern, at func() Place) {
 	if p.Kind != pattern.Suffix && p.Kind != pattern.Subdomains {
 		return
 	}
 	name := p.Name.String()
-	suffix, listed := publicsuffix.PublicSuffix(name)
-	if len(suffix) != len(name) {
-		return
-	}
-	if up, _ := p.Name.Parent(); up == pattern.Root && !listed {
+	if suffix, icann := publicsuffix.PublicSuffix(name); suffix != name || !icann {
 		return
 	}
 	l.notes.add(PublicSuffix, at(), Place{}, func() string {

@@ -261,8 +261,6 @@ lists: [{file: l, `+plainSuffix+`, target: w}]
 		{Unreachable, "ff02::1 decides nothing: loopback, link-local and multicast addresses are left alone", place(7), Place{}},
 		{PublicSuffix, "com is a public suffix: the rule is for everybody's names below it", place(8), Place{}},
 		{PublicSuffix, "*.co.uk is a public suffix: the rule is for everybody's names below it", place(8), Place{}},
-		{PublicSuffix, "github.io is a public suffix: the rule is for everybody's names below it", place(8), Place{}},
-		{PublicSuffix, "*.github.io is a public suffix: the rule is for everybody's names below it", place(8), Place{}},
 		{Redundant, "*.github.io goes to w by github.io anyway", place(8), place(8)},
 		{Redundant, "x.github.io goes to w by *.github.io anyway", place(8), place(8)},
 		{Redundant, "five.x user=5 goes to w by five.x anyway", place(9), list(5)},
