@@ -81,7 +81,7 @@ func (l *loader) readLists() error {
 func (l *loader) readList(number int) error {
 	one := l.lists[number]
 	guessed := one.options.Format == ""
-	taker := &taker{loader: l, list: one, number: number}
+	taker := &taker{loader: l, list: one, number: number, earlier: l.out.Rules.Len() > 0}
 	begin := true
 	report, err := l.read(one, func(i listformat.Item) error {
 		if begin && taker.quarrels() { // now that the format is known
@@ -224,6 +224,7 @@ type taker struct {
 	list    *list
 	number  int
 	without int
+	earlier bool // there are rules of earlier lists
 
 	exceptions map[pattern.Pattern]bool // of this list: they beat its other items
 	own        map[uint64]struct{}      // hashes of items of this list, where they could be mistaken for an earlier one's; nil: nowhere
@@ -249,7 +250,7 @@ func (t *taker) take(i listformat.Item) error {
 	k := key{i.Pattern, t.list.cond}
 	old, replaced := rules.Add(ruleset.Rule{Pattern: k.p, Condition: k.c, Target: target})
 	switch {
-	case replaced && old != target && (!i.Exception || !t.has(i.Pattern)):
+	case replaced && old != target && t.earlier && (!i.Exception || !t.has(i.Pattern)):
 		at := t.list.place(i)
 		n := t.notes.add(Overlap, at, Place{}, func() string {
 			return fmt.Sprintf("%s goes to %s here, and to %s in an earlier list", k, target, old)
@@ -280,7 +281,7 @@ var ownSeed = maphash.MakeSeed()
 // quarrels tells whether the list has exceptions that may be for what an earlier list has, too.
 func (t *taker) quarrels() bool {
 	f := t.list.options.Format
-	return t.out.Rules.Len() > 0 && t.list.target.Kind != ruleset.Direct && (f == listformat.Adblock || f == listformat.Dnsmasq)
+	return t.earlier && t.list.target.Kind != ruleset.Direct && (f == listformat.Adblock || f == listformat.Dnsmasq)
 }
 
 // place is where an item of the list stands.

@@ -83,6 +83,15 @@ lists:
 	}
 }
 
+// What a list excepts of its own is no quarrel with another list: neither where there is none before it, nor where there is.
+func TestOwnExceptionIsNoOverlap(t *testing.T) {
+	f := files{"one": "||c.x^\n@@||c.x^\n", "two": "||d.x^\n@@||d.x^\n@@||c.x^\n"}
+	l := load(t, f, "c.yaml", "lists: [{file: one, format: adblock, target: w}, {file: two, format: adblock, target: w}]")
+	if got := rulesOf(t, l); l.Counts[Overlap] != 0 || got != "c.x direct\nd.x direct\n" {
+		t.Errorf("%v\n%s", l.Findings, got)
+	}
+}
+
 func TestTooManyRules(t *testing.T) {
 	f := files{"l": "a\nb\nc\nd\n"}
 	const lists = "lists: [{file: l, format: plain, match: exact, target: w}]\n"
