@@ -13,8 +13,9 @@ import (
 //	@@||x^       an exception, likewise
 //	x            x itself; so are the names of a line of a hosts file
 //
-// The modifier $important is taken and means nothing here: our exceptions come first always. A rule with any other
-// modifier holds only at times, and is counted; so is every other kind of rule. '!' and '#' begin a comment.
+// The modifier $important is taken and means nothing here: of one name, our exceptions come first always. A rule with any other
+// modifier holds only at times, and is counted; so is every other kind of rule, and what stands for another list or for
+// some readers only (!#include, !#if). Other '!', and '#', begin a comment.
 func readAdblock(r *reading) error {
 	return eachLine(r.in, func(number int, line []byte) error {
 		if isHosts, err := r.hostsLine(number, line); isHosts || err != nil {
@@ -34,12 +35,18 @@ func readAdblock(r *reading) error {
 
 var (
 	cosmetic   = regexp.MustCompile(`#@?[$%?]*#`)
+	everywhere = regexp.MustCompile(`^#@?[$%?]*##?[^\s\v#]`) // a cosmetic rule for all sites, where "## x" is a heading
+	directive  = regexp.MustCompile(`^!#(include|if)\b`)
 	regexpRule = regexp.MustCompile(`^/.+/(\$[^/$]*)?$`)
 )
 
 // adblockRule reads one rule: which name it is about, nil if it is a comment, or why it cannot be expressed.
 func adblockRule(line []byte) (kind pattern.Kind, name []byte, exception bool, why string) {
 	switch {
+	case line[0] == '!' && directive.Match(line):
+		return 0, nil, false, "directive"
+	case line[0] == '#' && everywhere.Match(line):
+		return 0, nil, false, "cosmetic"
 	case line[0] == '!', line[0] == '#', line[0] == '[' && line[len(line)-1] == ']':
 		return 0, nil, false, ""
 	case bytes.IndexByte(line, '#') > 0 && cosmetic.Match(line):

@@ -204,11 +204,16 @@ var (
 	adblockSuffix   = regexp.MustCompile(`(?s)^(@@)?\|\|([^|*/$]*)\^(\$important)?$`)
 	adblockComment  = regexp.MustCompile(`(?s)^([^|@ \t\v\f\r][^ \t\v\f\r]*)` + blank + `+#.*`)
 	adblockIgnored  = regexp.MustCompile(`(?s)^([!#].*|\[.*\])$`)
+	adblockStands   = regexp.MustCompile(`^(!#(if|include)\b|(##|#@#|#\?#|#@\?#|#\$#|#@\$#|#%#|#@%#|#\$\?#|#@\$\?#)#?[^# \t\v\f\r])`)
 	adblockCosmetic = regexp.MustCompile(`.#@?[$%?]*#`)
 )
 
 // naiveAdblock calls all rules that are about no whole name "rule".
 func naiveAdblock(o *outcome, _ bool, number int, line string) {
+	if adblockStands.MatchString(line) {
+		o.skip("rule", number)
+		return
+	}
 	if naiveHostsLine(o, number, line) || adblockIgnored.MatchString(line) {
 		return
 	}
@@ -229,7 +234,7 @@ func naiveAdblock(o *outcome, _ bool, number int, line string) {
 }
 
 // adblockRules are the kinds that naiveAdblock does not tell apart.
-var adblockRules = []string{"cosmetic", "regexp", "modifier", "badfilter", "wildcard", "path", "anchored", "part of a name"}
+var adblockRules = []string{"cosmetic", "directive", "regexp", "modifier", "badfilter", "wildcard", "path", "anchored", "part of a name"}
 
 // read reads a text and returns what is compared of it.
 func read(t testing.TB, text string, o Options) *outcome {
