@@ -1,8 +1,8 @@
 package listformat
 
 import (
+	"encoding/binary"
 	"fmt"
-	"net/netip"
 
 	"github.com/domain-route/domain-route/internal/pattern"
 )
@@ -10,8 +10,9 @@ import (
 // maxRule is how many bytes the patterns of one rule may take while they wait for its end: some four million names.
 const maxRule = 128 << 20
 
-// heldPatterns holds patterns in little memory: a byte for the kind, one for a length, and the name or prefix.
-type heldPatterns struct{ chunks [][]byte }
+// heldItems holds patterns and where they stand in little memory: four bytes for the line, one for the kind, one for a
+// length, and the name or prefix.
+type heldItems struct{ chunks [][]byte }
 
 // chunk is what is asked for at a time; most rules are small.
 const (
@@ -19,14 +20,17 @@ const (
 	chunk      = 1 << 20
 )
 
-// add holds p.
-func (h *heldPatterns) add(p pattern.Pattern) error {
+const heldHead = 4 + 1 + 1
+
+// add holds the pattern and the line of an item.
+func (h *heldItems) add(item Item) error {
+	p := item.Pattern
 	data := []byte(p.Name)
 	if p.Prefix.IsValid() {
 		data, _ = p.Prefix.MarshalBinary() // never fails
 	}
 	last := len(h.chunks) - 1
-	if last < 0 || cap(h.chunks[last])-len(h.chunks[last]) < 2+len(data) {
+	if last < 0 || cap(h.chunks[last])-len(h.chunks[last]) < heldHead+len(data) {
 		size := firstChunk
 		if last >= 0 {
 			size = chunk
@@ -37,28 +41,28 @@ func (h *heldPatterns) add(p pattern.Pattern) error {
 		h.chunks = append(h.chunks, make([]byte, 0, size))
 		last++
 	}
-	h.chunks[last] = append(append(h.chunks[last], byte(p.Kind), byte(len(data))), data...)
+	c := binary.LittleEndian.AppendUint32(h.chunks[last], uint32(item.Line))
+	h.chunks[last] = append(append(c, byte(p.Kind), byte(len(data))), data...)
 	return nil
 }
 
-// each gives do the patterns in the order they were added.
-func (h *heldPatterns) each(do func(pattern.Pattern) error) error {
+// each gives do the items in the order they were added.
+func (h *heldItems) each(do emitter) error {
 	for i, c := range h.chunks {
 		for len(c) > 0 {
-			p, size := pattern.Pattern{Kind: pattern.Kind(c[0])}, int(c[1])
-			if data := c[2 : 2+size]; p.Kind == pattern.Prefix {
-				var prefix netip.Prefix
-				if err := prefix.UnmarshalBinary(data); err != nil {
+			item := Item{Pattern: pattern.Pattern{Kind: pattern.Kind(c[4])}, Line: int(binary.LittleEndian.Uint32(c))}
+			end := heldHead + int(c[heldHead-1])
+			if data := c[heldHead:end]; item.Pattern.Kind == pattern.Prefix {
+				if err := item.Pattern.Prefix.UnmarshalBinary(data); err != nil {
 					return err
 				}
-				p.Prefix = prefix
 			} else {
-				p.Name = pattern.Name(data)
+				item.Pattern.Name = pattern.Name(data)
 			}
-			if err := do(p); err != nil {
+			if err := do(item); err != nil {
 				return err
 			}
-			c = c[2+size:]
+			c = c[end:]
 		}
 		h.chunks[i] = nil // as the names are given out, they are held no more
 	}

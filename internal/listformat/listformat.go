@@ -30,9 +30,11 @@ const (
 // Options say how to read a list.
 type Options struct {
 	Format   Format
-	Exact    bool     // Plain: a bare name means itself only, not its subdomains, too
-	Category string   // Geosite: which one; case does not matter
-	Attrs    []string // V2fly, Geosite: only entries with each of these attributes, without those that follow a '!'
+	Exact    bool   // Plain: a bare name means itself only, not its subdomains, too
+	Category string // Geosite: which one; case does not matter
+	// V2fly, Geosite: only entries with each of these attributes: ATTR or @ATTR, and !ATTR or @-ATTR for entries
+	// without it. The forms with '@' are for attributes that begin with a '!' themselves, such as @!cn.
+	Attrs []string
 
 	// Include opens the list NAME that a V2fly list includes; nil: includes are refused.
 	Include func(name string) (io.ReadCloser, error)
@@ -43,14 +45,14 @@ type Item struct {
 	Pattern   pattern.Pattern // never Default
 	Exception bool            // the list excludes it: @@||name^, server=/name/#; it is to be left alone
 	File      string          // where it stands, if not in the list itself: the name given to Include
-	Line      int             // where it stands, from 1; 0 where the format has no lines
+	Line      int             // where it stands, from 1; 0 in a Geosite, which has no lines
 }
 
 // Skipped counts what a list holds and rules cannot express.
 type Skipped struct {
 	Kind  string `json:"kind"` // keyword, regexp, port, wildcard, bad name, ... : a word or two, lower case
 	Count int    `json:"count"`
-	Lines []int  `json:"lines"` // the first few, maxLines at most; empty where the format has no lines
+	Lines []int  `json:"lines"` // the first few, maxLines at most; empty for a Geosite, and where a list is written
 	First string `json:"first"` // the first one's text, cut to a readable length; UTF-8, but printable only if the list is
 }
 

@@ -80,17 +80,18 @@ func (s *singBoxList) field(name string) error {
 			return s.rule()
 		})
 	}
-	s.skip("unknown field", 0, []byte(name))
+	s.skip("unknown field", s.json.line, []byte(name))
 	_, err := s.json.skip()
 	return err
 }
 
 // singBoxRule is one rule. Its patterns wait for its end: a field may follow that says more than names.
 type singBoxRule struct {
-	held   heldPatterns
+	held   heldItems
 	report Report // of this rule
 	other  string // what else the rule looks at: the first one's word
 	first  string // and name
+	line   int    // where it stands
 	empty  bool
 }
 
@@ -104,14 +105,15 @@ func (s *singBoxList) rule() error {
 		case "type":
 			return s.ruleType(&rule)
 		}
+		line := s.json.line
 		value, err := s.json.skip()
 		none, known := otherFields[name]
 		switch {
 		case err != nil || known && (value == "null" || slices.Contains(none, value)):
 		case known:
-			rule.narrow(name, name)
+			rule.narrow(name, name, line)
 		default:
-			rule.narrow("unknown field", name)
+			rule.narrow("unknown field", name, line)
 		}
 		return err
 	})
@@ -119,22 +121,22 @@ func (s *singBoxList) rule() error {
 	case err != nil:
 		return err
 	case rule.other != "":
-		s.skip(rule.other, 0, []byte(rule.first))
+		s.skip(rule.other, rule.line, []byte(rule.first))
 		return nil
 	case rule.empty:
-		s.skip("empty rule", 0, nil)
+		s.skip("empty rule", s.json.line, nil)
 		return nil
 	}
 	for _, skipped := range rule.report.Skipped {
 		s.report.add(skipped)
 	}
-	return rule.held.each(func(p pattern.Pattern) error { return s.emit(Item{Pattern: p}) })
+	return rule.held.each(s.emit)
 }
 
 // narrow notes that a rule looks at more than names and addresses.
-func (r *singBoxRule) narrow(kind, name string) {
+func (r *singBoxRule) narrow(kind, name string, line int) {
 	if r.other == "" || kind == "logical" {
-		r.other, r.first = kind, name
+		r.other, r.first, r.line = kind, name, line
 	}
 }
 
@@ -145,9 +147,9 @@ func (s *singBoxList) ruleType(rule *singBoxRule) error {
 	case err != nil:
 		return err
 	case ok && text == "logical":
-		rule.narrow("logical", "type")
+		rule.narrow("logical", "type", s.json.line)
 	case !ok || text != "" && text != "default":
-		rule.narrow("unknown type", text)
+		rule.narrow("unknown type", text, s.json.line)
 	}
 	return nil
 }
@@ -162,7 +164,7 @@ func (s *singBoxList) values(rule *singBoxRule, field string) error {
 		if text, ok := token.(string); ok {
 			return s.value(rule, field, text)
 		}
-		rule.report.skip("bad value", 0, field)
+		rule.report.skip("bad value", s.json.line, field)
 		return s.json.rest(token)
 	}
 	token, err := s.json.token()
@@ -187,15 +189,15 @@ func (s *singBoxList) value(rule *singBoxRule, field, text string) error {
 	name := text
 	switch field {
 	case keywordField, regexField:
-		rule.report.skip(strings.TrimPrefix(field, "domain_"), 0, text)
+		rule.report.skip(strings.TrimPrefix(field, "domain_"), s.json.line, text)
 		return nil
 	case addressField:
 		p, ok := parsePrefix(text)
 		if !ok {
-			rule.report.skip("bad address", 0, text)
+			rule.report.skip("bad address", s.json.line, text)
 			return nil
 		}
-		return rule.held.add(p)
+		return rule.held.add(Item{Pattern: p, Line: s.json.line})
 	case suffixField:
 		// Since sing-box 1.9 a suffix without a dot is a name and those below it, in files of any version: 1.8, which
 		// took it for a mere end of text, is not followed. That would be wider.
@@ -206,10 +208,10 @@ func (s *singBoxList) value(rule *singBoxRule, field, text string) error {
 	}
 	n, ok := parseName([]byte(name))
 	if !ok {
-		rule.report.skip("bad name", 0, text)
+		rule.report.skip("bad name", s.json.line, text)
 		return nil
 	}
-	return rule.held.add(pattern.Pattern{Kind: kind, Name: n})
+	return rule.held.add(Item{Pattern: pattern.Pattern{Kind: kind, Name: n}, Line: s.json.line})
 }
 
 // parsePrefix reads an address or a prefix as sing-box and Clash do: bits beyond its length do not matter to them.

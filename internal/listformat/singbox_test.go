@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"runtime"
@@ -46,6 +47,48 @@ func TestSingBox(t *testing.T) {
 	for _, tt := range tests {
 		if diff := cmp.Diff(tt.want, say(t, tt.in, Options{Format: SingBox})); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", tt.in, diff)
+		}
+	}
+}
+
+// Items and what is skipped have the lines on which they end, however the reader gives out the text.
+func TestSingBoxLines(t *testing.T) {
+	text := `{ "version": 3, "x":
+  1, "rules": [
+    {
+      "domain": ["a",
+        "b", "c..d"
+      ], "domain_suffix":
+
+      "e",
+      "domain_keyword": ["f",
+        "g"], "domain_regex": [1,
+        2],
+      "ip_cidr": ["192.0.2.1",
+        "x"]
+    }, { "domain": "h",
+      "port": [
+        80 ]},
+    {},
+    {"domain": "i", "new": 1}, {"domain": "j",
+      "type": "logical"},
+    {"domain": "k", "type": "a"}
+  ]
+}`
+	want := []string{"=a 4", "=b 5", "e 8", "192.0.2.1 12",
+		"unknown field [1 18]", "bad name [5]", "keyword [9 10]", "bad value [10 11]", "bad address [13]",
+		"port [15]", "empty rule [17]", "logical [19]", "unknown type [20]"}
+	for _, in := range []io.Reader{strings.NewReader(text), iotest.OneByteReader(strings.NewReader(text)), strings.NewReader(strings.ReplaceAll(text, "\n", "\r\n"))} {
+		var got []string
+		report, err := Read(in, Options{Format: SingBox}, func(i Item) error {
+			got = append(got, fmt.Sprint(i.Pattern, " ", i.Line))
+			return nil
+		})
+		for _, s := range report.Skipped {
+			got = append(got, fmt.Sprint(s.Kind, " ", s.Lines))
+		}
+		if diff := cmp.Diff(want, got); diff != "" || err != nil {
+			t.Errorf("%v (-want +got):\n%s", err, diff)
 		}
 	}
 }
@@ -130,20 +173,20 @@ func TestSingBoxMemory(t *testing.T) {
 }
 
 // What is held comes back as it was, and there is an end to it.
-func TestHeldPatterns(t *testing.T) {
-	var held heldPatterns
-	var want, got []pattern.Pattern
-	for range 1000 {
+func TestHeldItems(t *testing.T) {
+	var held heldItems
+	var want, got []Item
+	for line := range 1000 {
 		for _, p := range randomPatterns(rand.New(rand.NewPCG(35, 36)), 20) {
-			want = append(want, p)
-			if err := held.add(p); err != nil {
+			want = append(want, Item{Pattern: p, Line: line << 20})
+			if err := held.add(want[len(want)-1]); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
 	stop := errors.New("stop")
-	if err := held.each(func(p pattern.Pattern) error {
-		if got = append(got, p); len(got) == len(want) {
+	if err := held.each(func(i Item) error {
+		if got = append(got, i); len(got) == len(want) {
 			return stop
 		}
 		return nil
@@ -153,7 +196,7 @@ func TestHeldPatterns(t *testing.T) {
 	long := pattern.Pattern{Kind: pattern.Exact, Name: pattern.Name(strings.Repeat("\x01a", 127) + "\x00")}
 	var err error
 	for n := 0; err == nil && n <= maxRule; n += len(long.Name) {
-		err = held.add(long)
+		err = held.add(Item{Pattern: long})
 	}
 	if err == nil || !strings.Contains(err.Error(), "a rule has more than 128 MiB") {
 		t.Errorf("error is %v", err)
@@ -178,7 +221,12 @@ func differSingBox(t *testing.T, text []byte) {
 	}
 	want, ok := naiveSingBox(text)
 	got := newOutcome()
+	line := 1
 	report, err := Read(bytes.NewReader(text), Options{Format: SingBox}, func(i Item) error {
+		if i.Line < line || i.Line > 1+bytes.Count(text, []byte("\n")) {
+			t.Errorf("%q: %s on line %d after one on %d", text, i.Pattern, i.Line, line)
+		}
+		line, i.Line = i.Line, 0 // the tree has no lines; TestSingBoxLines has
 		got.Items = append(got.Items, i)
 		return nil
 	})

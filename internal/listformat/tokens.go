@@ -2,7 +2,6 @@ package listformat
 
 import (
 	"bufio"
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,6 +19,7 @@ type tokens struct {
 	dec   *json.Decoder
 	in    tokenReader
 	depth int
+	line  int // that the last token stands on
 }
 
 // begin starts reading.
@@ -30,6 +30,7 @@ func (t *tokens) begin(in io.Reader) {
 	}
 	t.in.in = b
 	t.dec = json.NewDecoder(&t.in)
+	t.line = 1
 	t.dec.UseNumber() // no number is too large to be skipped
 }
 
@@ -37,6 +38,7 @@ func (t *tokens) begin(in io.Reader) {
 func (t *tokens) token() (json.Token, error) {
 	t.in.left = maxToken
 	token, err := t.dec.Token()
+	t.pass()
 	if err != nil {
 		return nil, t.failed(err)
 	}
@@ -56,7 +58,7 @@ func (t *tokens) failed(err error) error {
 	var syntax *json.SyntaxError
 	switch {
 	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
-		return &Error{Line: 1 + t.in.lines, Reason: "the JSON ends too soon"}
+		return &Error{Line: t.line + len(t.in.ends), Reason: "the JSON ends too soon"}
 	case errors.As(err, &syntax):
 		return t.fail("not JSON: " + syntax.Error())
 	case errors.Is(err, errLongToken):
@@ -65,11 +67,18 @@ func (t *tokens) failed(err error) error {
 	return err
 }
 
-// fail makes an error at the line where the decoder is.
-func (t *tokens) fail(reason string) error {
-	ahead, _ := io.ReadAll(t.dec.Buffered()) // is in memory
-	return &Error{Line: 1 + t.in.lines - bytes.Count(ahead, []byte("\n")), Reason: reason}
+// pass counts the lines that the decoder has passed.
+func (t *tokens) pass() {
+	passed, at := 0, t.dec.InputOffset()
+	for passed < len(t.in.ends) && t.in.ends[passed] < at {
+		passed++
+	}
+	t.in.ends = t.in.ends[passed:]
+	t.line += passed
 }
+
+// fail makes an error at the line where the decoder is.
+func (t *tokens) fail(reason string) error { return &Error{Line: t.line, Reason: reason} }
 
 // expect reads the opening bracket of an object or list.
 func (t *tokens) expect(open json.Delim, otherwise string) error {
@@ -155,7 +164,9 @@ func (t *tokens) rest(token json.Token) error {
 // end demands that nothing follows.
 func (t *tokens) end() error {
 	t.in.left = maxToken
-	switch _, err := t.dec.Token(); {
+	_, err := t.dec.Token()
+	t.pass()
+	switch {
 	case err == nil:
 		return t.fail("something follows the rule-set")
 	case !errors.Is(err, io.EOF):
@@ -164,11 +175,12 @@ func (t *tokens) end() error {
 	return nil
 }
 
-// tokenReader lets at most left bytes through until left is set again, and counts lines.
+// tokenReader lets at most left bytes through until left is set again, and notes where lines end.
 type tokenReader struct {
-	in    io.Reader
-	left  int
-	lines int
+	in   io.Reader
+	left int
+	read int64
+	ends []int64 // offsets, of the lines that the decoder has not passed
 }
 
 var errLongToken = fmt.Errorf("a single value has more than %d MiB", maxToken>>20)
@@ -178,7 +190,12 @@ func (t *tokenReader) Read(b []byte) (int, error) {
 		return 0, errLongToken
 	}
 	n, err := t.in.Read(b[:min(len(b), t.left)])
+	for i, c := range b[:n] {
+		if c == '\n' {
+			t.ends = append(t.ends, t.read+int64(i))
+		}
+	}
 	t.left -= n
-	t.lines += bytes.Count(b[:n], []byte("\n"))
+	t.read += int64(n)
 	return n, err
 }
