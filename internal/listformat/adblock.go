@@ -42,15 +42,8 @@ var (
 
 // adblockRule reads one rule: which name it is about, nil if it is a comment, or why it cannot be expressed.
 func adblockRule(line []byte) (kind pattern.Kind, name []byte, exception bool, why string) {
-	switch {
-	case line[0] == '!' && directive.Match(line):
-		return 0, nil, false, "directive"
-	case line[0] == '#' && everywhere.Match(line):
-		return 0, nil, false, "cosmetic"
-	case line[0] == '!', line[0] == '#', line[0] == '[' && line[len(line)-1] == ']':
-		return 0, nil, false, ""
-	case bytes.IndexByte(line, '#') > 0 && cosmetic.Match(line):
-		return 0, nil, false, "cosmetic"
+	if why, ok := adblockOther(line); ok {
+		return 0, nil, false, why
 	}
 	rule, exception := bytes.CutPrefix(withoutComment(line), []byte("@@"))
 	if regexpRule.Match(rule) {
@@ -65,6 +58,21 @@ func adblockRule(line []byte) (kind pattern.Kind, name []byte, exception bool, w
 		return 0, nil, false, "part of a name" // only alone in its line it is a name
 	}
 	return kind, name, exception, why
+}
+
+// adblockOther tells whether a line is no rule about names, and by which word it is counted; none for a comment.
+func adblockOther(line []byte) (why string, ok bool) {
+	switch {
+	case line[0] == '!' && directive.Match(line):
+		return "directive", true
+	case line[0] == '#' && everywhere.Match(line):
+		return "cosmetic", true
+	case line[0] == '!', line[0] == '#', line[0] == '[' && line[len(line)-1] == ']':
+		return "", true
+	case bytes.IndexByte(line, '#') > 0 && cosmetic.Match(line):
+		return "cosmetic", true
+	}
+	return "", false
 }
 
 // withoutComment cuts the comment behind a name; rules have none.

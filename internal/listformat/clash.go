@@ -40,7 +40,7 @@ func beginsAsYAML(in *bufio.Reader) (bool, error) {
 	if err != nil && !isEnd(err) {
 		return false, err
 	}
-	for line := range bytes.Lines(bytes.TrimPrefix(head, []byte("\xef\xbb\xbf"))) {
+	for line := range bytes.Lines(bytes.TrimPrefix(head, []byte(byteOrderMark))) {
 		line = trim(line)
 		if len(line) > 0 && line[0] != '#' {
 			return isPayload(line) || line[0] == '{' || bytes.HasPrefix(line, []byte("---")) || bytes.HasPrefix(line, []byte("%YAML")), nil

@@ -22,18 +22,26 @@ const white = " \t\v\f\r"
 // buffered returns a reader of in that can hold the longest line. Given what it returned, it returns the same.
 func buffered(in io.Reader) *bufio.Reader { return bufio.NewReaderSize(in, maxLine+len("\r\n")) }
 
+// skipMark skips the byte order mark that b may begin with. Errors are of b's reader, which may say them once only.
+func skipMark(b *bufio.Reader) error {
+	mark, err := b.Peek(len(byteOrderMark))
+	if string(mark) == byteOrderMark {
+		_, err = b.Discard(len(mark))
+	}
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
+}
+
 // eachLine gives every line of in that is not blank to do, with its number from 1, without a byte order mark and
 // without white space at its ends (so that CR LF ends it as well as LF). The line is do's until it returns. Bytes that
 // are not UTF-8 are let through: harmless in comments, and no name has them. Errors are of in, of do, or an *Error for
 // a line that is too long or holds a zero byte, which no text does.
 func eachLine(in io.Reader, do func(number int, line []byte) error) error {
 	b := buffered(in)
-	mark, err := b.Peek(len(byteOrderMark))
-	if err != nil && !errors.Is(err, io.EOF) {
+	if err := skipMark(b); err != nil {
 		return err
-	}
-	if string(mark) == byteOrderMark {
-		_, _ = b.Discard(len(mark)) // just peeked at
 	}
 	for number := 1; ; number++ {
 		line, err := b.ReadSlice('\n')

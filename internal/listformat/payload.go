@@ -36,8 +36,8 @@ func readPayload(r *reading, item clashItem) error {
 // lines.
 func eachPayloadLine(in io.Reader, do func(number int, text []byte) error) error {
 	b := buffered(in)
-	if mark, _ := b.Peek(3); string(mark) == "\xef\xbb\xbf" {
-		_, _ = b.Discard(3) // just peeked at
+	if err := skipMark(b); err != nil {
+		return err
 	}
 	p := payloadLines{indent: -1}
 	for number := 1; ; number++ {

@@ -42,7 +42,9 @@ type singBoxList struct {
 
 func readSingBox(r *reading) error {
 	s := singBoxList{reading: r}
-	s.json.begin(r.in)
+	if err := s.json.begin(r.in); err != nil {
+		return err
+	}
 	if err := s.json.expect('{', "a rule-set is a JSON object with \"version\" and \"rules\""); err != nil {
 		return err
 	}

@@ -22,16 +22,14 @@ type tokens struct {
 	line  int // that the last token stands on
 }
 
-// begin starts reading.
-func (t *tokens) begin(in io.Reader) {
+// begin starts reading. Errors are of the reader.
+func (t *tokens) begin(in io.Reader) error {
 	b := bufio.NewReader(in)
-	if mark, _ := b.Peek(3); string(mark) == "\xef\xbb\xbf" {
-		_, _ = b.Discard(3) // just peeked at
-	}
 	t.in.in = b
 	t.dec = json.NewDecoder(&t.in)
 	t.line = 1
 	t.dec.UseNumber() // no number is too large to be skipped
+	return skipMark(b)
 }
 
 // token reads the next token. Its errors are of the reader or *Error.
