@@ -80,8 +80,8 @@ type loader struct {
 }
 
 // Load makes the rules. Lists come first, a later one beating an earlier; rules of the files beat lists, those of a
-// later file beating an earlier's; what a file removes, it removes from earlier files and their lists. Errors are *Error,
-// or of Open.
+// later file beating an earlier's; what a file removes, it removes from earlier files and their lists. Errors are *Error;
+// those of Open and Users are in it.
 func (c *Config) Load(o LoadOptions) (*Loaded, error) {
 	if o.most == 0 {
 		o.most = MaxRules
