@@ -17,6 +17,7 @@ const (
 	maxDepth    = 32
 	maxIncludes = 10_000
 	maxIncluded = 512 << 20 // bytes read of included files, those read again counted again
+	maxWanted   = 100       // attributes that entries are asked for: each entry costs that much
 )
 
 // v2flyList reads one file of domain-list-community, and the files it includes where it includes them.
@@ -113,6 +114,8 @@ func (l *v2flyList) include(number int, e v2flyLine) error {
 		return nil
 	case len(l.open) == maxDepth:
 		return l.fail(number, name, fmt.Errorf("files include one another more than %d deep", maxDepth))
+	case len(inner.want.with)+len(inner.want.without) > maxWanted:
+		return l.fail(number, name, fmt.Errorf("more than %d attributes are asked for", maxWanted))
 	case l.seen.opened == maxIncludes:
 		return l.fail(number, name, fmt.Errorf("more than %d files are included", maxIncludes))
 	}

@@ -83,6 +83,15 @@ func TestV2flyPlaces(t *testing.T) {
 	}
 }
 
+// wanted is n attributes that entries must not have.
+func wanted(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, " @-w%d", i)
+	}
+	return b.String()
+}
+
 func TestV2flyErrors(t *testing.T) {
 	long := strings.Repeat("x", maxLine+1)
 	others := files{"a": "x\ninclude:none", "zero": "x\n\x00", "long": "a\nb\n" + long, "outer": "\ninclude:long"}
@@ -104,6 +113,7 @@ func TestV2flyErrors(t *testing.T) {
 		{"include:a", "line 1: a:2: include:none: file does not exist"},
 		{"x\ninclude:zero", "line 2: include:zero: line 2, column 1: a zero byte"},
 		{"x\ninclude:outer", "line 2: outer:2: include:long: line 3: the line is longer"},
+		{"include:e" + wanted(maxWanted+1), "line 1: include:e: more than 100 attributes"},
 		{"include:deep0", "more than 32 deep"},
 		{wide.String(), "line 10001: include:e: more than 10000 files"},
 		{big, "have more than 512 MiB"},
@@ -117,6 +127,9 @@ func TestV2flyErrors(t *testing.T) {
 		if strings.Contains(tt.want, "not exist") && !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%.40q: the cause is lost", tt.in)
 		}
+	}
+	if _, err := Read(strings.NewReader("include:e"+wanted(maxWanted)+wanted(maxWanted)), Options{Format: V2fly, Include: others.open}, nil); err != nil {
+		t.Error(err)
 	}
 	_, err := Read(strings.NewReader("include:a"), Options{Format: V2fly}, func(Item) error { return nil })
 	if err == nil || !strings.Contains(err.Error(), "nothing can be included here") {
