@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+
+	"github.com/domain-route/domain-route/internal/spelling"
 )
 
 // nearest keeps the few names that are most like one that was not found.
@@ -28,7 +30,7 @@ func (n *nearest) add(name string) {
 	if name == "" || len(name) > maxNearName || len(n.to) > maxNearName || !madeOf([]byte(name), "!-_.@") {
 		return
 	}
-	d := distance(n.to, name)
+	d := spelling.Distance(n.to, name)
 	if d > max(2, len(n.to)/3) {
 		if !strings.Contains(name, n.to) && !strings.Contains(n.to, name) {
 			return
@@ -53,26 +55,4 @@ func (n *nearest) hint() string {
 		names[i] = n.names[i].name
 	}
 	return ": is it " + strings.Join(names, " or ") + "?"
-}
-
-// distance is how many bytes must be put in, taken out or replaced to make b of a.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			best := min(row[j], row[j+1]) + 1
-			if a[i] == b[j] {
-				best = min(best, diagonal)
-			} else {
-				best = min(best, diagonal+1)
-			}
-			diagonal, row[j+1] = row[j+1], best
-		}
-	}
-	return row[len(b)]
 }
