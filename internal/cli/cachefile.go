@@ -96,7 +96,7 @@ func (h cacheHead) inputs(config []string) (*inputs, error) {
 	if !slices.Equal(h.Config, config) {
 		return nil, ruleio.ErrStale
 	}
-	in := newInputs(hostfile.Trusted)
+	in := newTrustedInputs()
 	for _, path := range h.Files {
 		f, err := in.open(path)
 		if err != nil {

@@ -173,7 +173,7 @@ func (a *app) loadConfig(o loadOptions) (*loaded, error) {
 		l.Config, l.Loaded = &ruleio.Config{}, &ruleio.Loaded{Rules: ruleset.New()}
 		return l, nil
 	}
-	in := newInputs(hostfile.Trusted)
+	in := newTrustedInputs()
 	if l.Config, err = readConfig(in, files, nil); err != nil {
 		return nil, err
 	}

@@ -4,7 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/domain-route/domain-route/internal/dataplane"
@@ -95,5 +98,31 @@ func TestInputsDigest(t *testing.T) {
 	}
 	if make(func(*inputs) {}) != same {
 		t.Error("the same is not the same")
+	}
+}
+
+// What decides without anybody's asking does not lie where others could put something else.
+func TestTrustedPlace(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "list")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for mode, want := range map[os.FileMode]string{0o755: "", 0o777: dir + ": may be written by others (mode 0777)"} {
+		if err := os.Chmod(dir, mode); err != nil {
+			t.Fatal(err)
+		}
+		f, err := newTrustedInputs().open(file)
+		if err == nil {
+			f.Close()
+		}
+		if (err == nil) != (want == "") || err != nil && !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%o: %v", mode, err)
+		}
+		if f, err := newInputs().open(file); err != nil { // somebody asked for this one
+			t.Errorf("%o: %v", mode, err)
+		} else {
+			f.Close()
+		}
 	}
 }

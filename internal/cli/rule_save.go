@@ -41,11 +41,7 @@ do not run, so that the configuration comes to the rules that run now. Where it 
 			if c.path == "" {
 				return usageError{errors.New("--config none: there is nowhere to save to")}
 			}
-			running, err := runningRules()
-			if err != nil {
-				return err
-			}
-			result, err := a.save(c, running)
+			result, err := a.save(c)
 			if err != nil {
 				return err
 			}
@@ -60,37 +56,69 @@ do not run, so that the configuration comes to the rules that run now. Where it 
 	}
 }
 
-// save writes the file, or removes it where it has nothing to say.
-func (a *app) save(c configuration, running *ruleset.Set) (savedResult, error) {
+// saveTries is how often save begins anew where the rules change meanwhile.
+const saveTries = 10
+
+// errRulesChanged is for a file that would not say what runs.
+var errRulesChanged = fmt.Errorf("%w: the rules change all the time; again, once they do not: domain-route rule save", dataplane.ErrRefused)
+
+// save writes the file, or removes it where it has nothing to say. What it says is worked out without the lock, since
+// lists may take long; it is written under the lock, while it is true.
+func (a *app) save(c configuration) (savedResult, error) {
+	for range saveTries {
+		running, err := runningRules()
+		if err != nil {
+			return savedResult{}, err
+		}
+		result, text, err := a.planSave(c, running)
+		if err != nil {
+			return result, err
+		}
+		digest := digestOf(running)
+		err = withSystem(func(s *dataplane.System) error {
+			now, err := s.Digest()
+			switch {
+			case err != nil:
+				return err
+			case now != digest:
+				return errRulesChanged
+			case !result.Saved:
+				return removeFile(result.File)
+			}
+			return writeConfig(result.File, text)
+		})
+		if !errors.Is(err, errRulesChanged) {
+			return result, err
+		}
+	}
+	return savedResult{}, errRulesChanged
+}
+
+// planSave says what the file is to have.
+func (a *app) planSave(c configuration, running *ruleset.Set) (savedResult, []byte, error) {
 	path := c.beside("config.d", savedName)
 	result := savedResult{File: path, Rules: running.Len()}
 	files, err := c.files()
 	if err != nil {
-		return result, err
+		return result, nil, err
 	}
 	if err := notOurs(path); err != nil {
-		return result, err
+		return result, nil, err
 	}
 	others := slices.DeleteFunc(slices.Clone(files), func(f string) bool { return f == path })
 	bar := a.progress("reading the configuration")
 	defer bar.end()
 	configured, err := rulesOf(others, nil, bar)
 	bar.end()
-	if err != nil {
-		return result, err
-	}
-	if digestOf(configured) == digestOf(running) {
-		return result, removeFile(path)
+	if err != nil || digestOf(configured) == digestOf(running) {
+		return result, nil, err
 	}
 	text, err := ruleio.SaveFile(running, configured)
 	if err != nil {
-		return result, usageError{fmt.Errorf("these rules cannot be saved: %w", err)}
+		return result, nil, usageError{fmt.Errorf("these rules cannot be saved: %w", err)}
 	}
 	result.Saved = true
-	if err := c.proveSaved(files, path, text, running); err != nil {
-		return result, err
-	}
-	return result, writeConfig(path, text)
+	return result, text, c.proveSaved(files, path, text, running)
 }
 
 // proveSaved loads the configuration as it will be: it must come to the running rules. A file that is read later may
@@ -126,7 +154,7 @@ func (c configuration) compare(x, y string) int {
 
 // rulesOf loads configuration files; those in texts have other contents than on disk.
 func rulesOf(files []string, texts map[string][]byte, bar *progress) (*ruleset.Set, error) {
-	in := newInputs(hostfile.Trusted)
+	in := newTrustedInputs()
 	config, err := readConfig(in, files, texts)
 	if err != nil {
 		return nil, err
