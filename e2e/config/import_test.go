@@ -35,7 +35,7 @@ func TestImport(t *testing.T) {
 		"wrong number of arguments":     {"import", "-t", "vpn0"},
 		"it is running or config":       {"import", "ads.txt", "-t", "vpn0", "--to=nowhere"},
 		"is not known here":             {"import", "ads.txt", "-t", "vpn0", "--format=yaml"},
-		"no format \"yaml\"; there are": {"export", "--format=yaml"},
+		`--format "yaml": it is one of`: {"export", "--format=yaml"},
 	} {
 		s.fails(2, words, args...)
 	}
@@ -72,6 +72,15 @@ func TestImportToConfig(t *testing.T) {
 	}
 	s.must("apply")
 	if got := s.rules(); got != "other.test vpn0\n" {
+		t.Errorf("%s", got)
+	}
+	// Exceptions of one list are no other list's names.
+	s.write("in/Ads List.txt", "||ads.test^\n@@||good.ads.test^\n")
+	s.must(args...)
+	s.write("in/ads-list-exceptions.txt", "||new.test^\n")
+	s.must("import", "in/ads-list-exceptions.txt", "-t", "wan0", "--to=config")
+	s.must("apply")
+	if got := s.rules(); got != "ads.test vpn0\ngood.ads.test direct\nnew.test wan0\n" {
 		t.Errorf("%s", got)
 	}
 	s.write("lists/mine.txt", "mine.test\n")

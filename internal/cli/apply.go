@@ -66,7 +66,7 @@ way, are told on standard error, with file and line.
 				return usageError{fmt.Errorf("--prune=%s: it is yes or no", prune)}
 			}
 			o.keep = prune == "no"
-			bar := a.progress("reading rules")
+			bar := a.progressOf("reading rules", file)
 			defer bar.end()
 			l, err := a.readRules(file, loadOptions{bar: bar, thorough: o.dry})
 			if err != nil {
@@ -120,6 +120,9 @@ func (a *app) applyRules(l *loaded, o applyOptions, bar *progress) error {
 		a.printReset(done.reset, done.failed)
 		a.warn("%s", done)
 	})
+	if err != nil {
+		a.warn("%s", done) // which the output would have told
+	}
 	return cmp.Or(err, done.failed)
 }
 

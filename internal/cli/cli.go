@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/netip"
 	"os"
 	"strings"
 
@@ -32,6 +31,7 @@ type Env struct {
 	Stdout, Stderr io.Writer
 	Terminal       bool // Stdout is one: align tables and head them
 	ErrTerminal    bool // Stderr is one: show progress
+	InTerminal     bool // Stdin is one: say that it is waited for
 }
 
 // errNo is a truthful no that has been said already.
@@ -50,15 +50,25 @@ func Run(env Env, args []string) int {
 	root.SetArgs(args)
 	root.SetOut(env.Stdout)
 	root.SetErr(env.Stderr)
+	knownShells(root)
 	err := root.Execute()
 	if out.err != nil {
-		// Whoever keeps what we print must know that it is not all there.
-		err = fmt.Errorf("write to standard output: %w", out.err)
+		err = lostOutput(err, out.err)
 	}
 	if err != nil && !errors.Is(err, errNo) {
 		fmt.Fprintf(env.Stderr, "domain-route: %s\n", printable(strings.ReplaceAll(err.Error(), "\n", "; ")))
 	}
 	return exitCode(err)
+}
+
+// lostOutput adds to what a command came to that not all of it was printed: whoever keeps the output must know, and
+// that nothing else failed.
+func lostOutput(err, lost error) error {
+	says := fmt.Errorf("the output is lost, and nothing else: write to standard output: %w", lost)
+	if err == nil || errors.Is(err, errNo) || errors.Is(err, lost) {
+		return says
+	}
+	return fmt.Errorf("%w; write to standard output: %w", err, lost)
 }
 
 // sink remembers that something could not be written.
@@ -183,15 +193,4 @@ func (a *app) warn(format string, args ...any) {
 func IsTerminal(f *os.File) bool {
 	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
 	return err == nil
-}
-
-func parseAddr(s string) (netip.Addr, error) {
-	addr, err := netip.ParseAddr(s)
-	if err != nil {
-		return addr, usageError{fmt.Errorf("%q is not an IP address; for a name: domain-route rdns | grep -F NAME", s)}
-	}
-	if addr.Zone() != "" {
-		return addr, usageError{fmt.Errorf("%q has a zone, and link-local addresses are not learnt; give an address without", s)}
-	}
-	return addr.Unmap(), nil
 }

@@ -18,17 +18,26 @@ type configState struct {
 // cureDiffers is what to do about it.
 const cureDiffers = "take its: domain-route apply; or have it take the running ones: domain-route rule save"
 
-// loadForStart loads the configuration. One that was asked for must be there.
+// loadAsked loads the configuration. One that was asked for must be there.
+func (a *app) loadAsked(o loadOptions) (*loaded, error) {
+	l, err := a.loadConfig(o)
+	if err != nil || len(l.files) > 0 {
+		return l, err
+	}
+	if c, err := a.configuration(); err != nil || c.asked && c.path != "" {
+		return nil, c.errNoConfiguration()
+	}
+	return l, nil
+}
+
+// loadForStart loads the configuration, and says if there is something to be looked at.
 func (a *app) loadForStart() (*loaded, error) {
 	bar := a.progress("reading the configuration")
 	defer bar.end()
-	l, err := a.loadConfig(loadOptions{bar: bar})
+	l, err := a.loadAsked(loadOptions{bar: bar})
 	bar.end()
 	if err != nil {
 		return nil, err
-	}
-	if c, err := a.configuration(); err != nil || c.asked && c.path != "" && len(l.files) == 0 {
-		return nil, c.errNoConfiguration()
 	}
 	if a.output != "json" && len(l.files) > 0 {
 		a.hintAtFindings(l)
@@ -65,7 +74,7 @@ func runningDigest() (d [32]byte, err error) {
 func (a *app) compareConfig(running [32]byte) configState {
 	bar := a.progress("reading the configuration")
 	defer bar.end()
-	l, err := a.loadConfig(loadOptions{bar: bar, quiet: true})
+	l, err := a.loadAsked(loadOptions{bar: bar, quiet: true})
 	state := configState{Files: []string{}}
 	switch {
 	case err != nil:

@@ -17,6 +17,7 @@ type decisionRow struct {
 	UID       uint32          `json:"uid"`
 	Name      string          `json:"name"`
 	Rule      string          `json:"rule"`
+	Condition string          `json:"condition,omitempty"` // the rule's
 	Target    string          `json:"target"`
 	Interface string          `json:"interface"` // the first of the chain that exists now, or empty
 	Ifindex   int             `json:"ifindex"`   // its index, or 0
@@ -33,7 +34,8 @@ refused while none of the target's interfaces exists), whom it counts for, the n
 terminal: separated by tabs, no heading.`,
 		Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
-			return withSystem(func(s *dataplane.System) error {
+			var rows []decisionRow
+			err := withSystem(func(s *dataplane.System) error {
 				if !s.AtHome() {
 					return usageError{errors.New("interfaces mean something only in the network namespace that start ran in; run it there")}
 				}
@@ -41,12 +43,13 @@ terminal: separated by tabs, no heading.`,
 				if err != nil {
 					return err
 				}
-				rows, err := decisions(standings, newFinder())
-				if err != nil {
-					return err
-				}
-				return a.print("DecisionList", map[string]any{"decisions": rows}, func() { a.printDecisions(rows) })
+				rows, err = decisions(standings, newFinder())
+				return err
 			})
+			if err != nil {
+				return err
+			}
+			return a.print("DecisionList", map[string]any{"decisions": rows}, func() { a.printDecisions(rows) })
 		},
 	}
 }
@@ -66,7 +69,7 @@ func decisions(standings []dataplane.Standing, devices *finder) ([]decisionRow, 
 func decide(d dataplane.Standing, find dataplane.Finder) decisionRow {
 	row := decisionRow{
 		Address: d.Address, Level: d.Level, PID: d.PID, UID: d.UID, Name: nameText(d.Name),
-		Rule: d.Pattern, Target: d.Target.String(),
+		Rule: d.Pattern, Condition: d.Condition, Target: d.Target.String(),
 	}
 	place := dataplane.Resolve(d.Target, find)
 	row.Interface, row.Ifindex, row.Verdict = place.Interface, place.Ifindex, string(place.Outcome)
@@ -77,7 +80,7 @@ func (a *app) printDecisions(rows []decisionRow) {
 	var lines [][]string
 	for _, r := range rows {
 		lines = append(lines, []string{
-			r.Address.String(), fmt.Sprint(r.Ifindex), dash(r.Interface), r.Verdict, whose(r.Level, r.PID, r.UID), dash(r.Name), dash(r.Rule),
+			r.Address.String(), fmt.Sprint(r.Ifindex), dash(r.Interface), r.Verdict, whose(r.Level, r.PID, r.UID), dash(r.Name), withCondition(r.Rule, r.Condition),
 		})
 	}
 	a.table([]string{"ADDRESS", "IFINDEX", "INTERFACE", "VERDICT", "COUNTS FOR", "NAME", "RULE"}, lines)

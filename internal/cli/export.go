@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -36,6 +37,9 @@ are left out and counted on standard error.`,
 		RunE: func(*cobra.Command, []string) (err error) {
 			if o.Format, err = knownFormat(format); err != nil {
 				return err
+			}
+			if o.Format == listformat.Geosite && a.output == "json" {
+				return usageError{errors.New("a geosite.dat is no text, and cannot be a part of JSON; without -o json it is written to standard output")}
 			}
 			if match != "suffix" && match != "exact" {
 				return usageError{fmt.Errorf("--match %q: it is suffix or exact", match)}
@@ -100,5 +104,5 @@ func (a *app) exportRules(set *ruleset.Set, only ruleset.Target, o listformat.Wr
 	if len(targets) > 1 {
 		a.warn("warning: the list has the names of rules with %d different targets; to choose one: --target", len(targets))
 	}
-	return a.print("Export", exportResult{o.Format, report.Items, report.Skipped, kept.String()}, func() {})
+	return a.print("Export", exportResult{o.Format, report.Items, notNil(report.Skipped), kept.String()}, func() {})
 }

@@ -29,7 +29,7 @@ name is asked for again: restart programs that cache, or run domain-route start.
 			var match func(dataplane.Learnt) bool
 			var err error
 			if len(given) == 1 {
-				if match, err = forgetting(given[0]); err != nil {
+				if match, err = matching(given[0]); err != nil {
 					return err
 				}
 			}
@@ -83,11 +83,14 @@ func parsePrefix(addr, length string) (netip.Prefix, error) {
 	return prefix, nil
 }
 
-// forgetting says what an argument of flush is about.
-func forgetting(text string) (func(dataplane.Learnt) bool, error) {
-	if _, err := netip.ParseAddr(text); err == nil {
-		addr, err := parseAddr(text)
-		return func(l dataplane.Learnt) bool { return l.Address == addr }, err
+// matching says which learnt names an argument of flush or rdns is about.
+func matching(text string) (func(dataplane.Learnt) bool, error) {
+	if addr, err := netip.ParseAddr(text); err == nil {
+		if addr.Zone() != "" {
+			return nil, usageError{fmt.Errorf("%q has a zone, and link-local addresses are not learnt; give an address without", text)}
+		}
+		addr = addr.Unmap()
+		return func(l dataplane.Learnt) bool { return l.Address == addr }, nil
 	}
 	if addr, length, isPrefix := cutPrefix(text); isPrefix {
 		prefix, err := parsePrefix(addr, length)

@@ -7,6 +7,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -19,6 +21,7 @@ type importOptions struct {
 	target, format, match, category string
 	attributes                      []string
 	to                              string
+	categories                      bool
 	apply                           applyOptions
 }
 
@@ -28,7 +31,7 @@ var formats = []string{"plain", "hosts", "dnsmasq", "adblock", "v2fly", "geosite
 func (a *app) importLists() *cobra.Command {
 	o := importOptions{apply: applyOptions{keep: true}}
 	cmd := &cobra.Command{
-		Use:   "import FILE... --target TARGET",
+		Use:   "import {FILE... --target TARGET | --categories FILE}",
 		Short: "Add rules for all names of lists, as other tools have them",
 		Long: `Reads lists of names and adds a rule with the target for each of their patterns, all in one step; - is standard
 input. Formats: plain, hosts, dnsmasq, adblock, v2fly, geosite, sing-box, clash-domain, clash-classical; without --format
@@ -37,7 +40,9 @@ rules cannot say (keywords, regular expressions, ports) is counted and never wid
 the target direct. Files may be compressed with gzip or zstd.
 
 --to running (the default) changes the rules that run. --to config copies the patterns to lists/NAME.txt beside the
-configuration, and adds config.d/NAME.yaml that names it; domain-route apply puts that in force.`,
+configuration, and adds config.d/NAME.yaml that names it; domain-route apply puts that in force.
+
+--categories lists what a geosite.dat has for --category, one a line, and changes nothing.`,
 		Example: "  domain-route import --target wg0 --format dnsmasq accelerated-domains.china.conf\n" +
 			"  domain-route import --target wg0 --category cn --to config geosite.dat",
 		Args: func(cmd *cobra.Command, given []string) error {
@@ -47,14 +52,14 @@ configuration, and adds config.d/NAME.yaml that names it; domain-route apply put
 			return nil
 		},
 		RunE: func(_ *cobra.Command, given []string) error {
-			if o.target == "" {
-				return usageError{errors.New("where are the names to go? give --target")}
+			if err := o.check(given); err != nil {
+				return err
 			}
-			if o.to != "running" && o.to != "config" {
-				return usageError{fmt.Errorf("--to %q: it is running or config", o.to)}
-			}
-			bar := a.progress("reading lists")
+			bar := a.progressOf("reading lists", given...)
 			defer bar.end()
+			if o.categories {
+				return a.listCategories(given[0], bar)
+			}
 			if o.to == "config" {
 				return a.importToConfig(given, o, bar)
 			}
@@ -69,12 +74,30 @@ configuration, and adds config.d/NAME.yaml that names it; domain-route apply put
 	return cmd
 }
 
+// check refuses what does not go together.
+func (o *importOptions) check(files []string) error {
+	one := func(f string) bool { return f == standardInput }
+	if first := slices.IndexFunc(files, one); first >= 0 && slices.ContainsFunc(files[first+1:], one) {
+		return usageError{errors.New("standard input can be read once only")}
+	}
+	switch {
+	case o.categories && (o.target != "" || len(files) > 1):
+		return usageError{errors.New("--categories takes one file and no --target; it only lists what the file has")}
+	case !o.categories && o.target == "":
+		return usageError{errors.New("where are the names to go? give --target")}
+	case o.to != "running" && o.to != "config":
+		return usageError{fmt.Errorf("--to %q: it is running or config", o.to)}
+	}
+	return nil
+}
+
 func (o *importOptions) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVarP(&o.target, "target", "t", "", "where the names go: a `target` as of rule add")
 	f.StringVar(&o.format, "format", "", "`format` of the lists (default: guessed)")
 	f.StringVar(&o.match, "match", "", "plain lists: a bare name is `suffix|exact`")
 	f.StringVar(&o.category, "category", "", "geosite.dat: which `list` of it")
+	f.BoolVar(&o.categories, "categories", false, "geosite.dat: list what there is for --category, and change nothing")
 	f.StringSliceVar(&o.attributes, "attribute", nil, "v2fly and geosite: only entries with this `attribute`, or with !it those without")
 	f.StringVar(&o.to, "to", "running", "change the rules that run, or add to the configuration: `running|config`")
 	f.BoolVar(&o.apply.dry, "dry-run", false, "change nothing, only say what would")
@@ -144,12 +167,10 @@ func inWords(err error) error {
 	return err
 }
 
-// known tells whether a format is one of ours.
+// knownFormat is a format of ours.
 func knownFormat(name string) (listformat.Format, error) {
-	for _, f := range formats {
-		if f == name {
-			return listformat.Format(f), nil
-		}
+	if slices.Contains(formats, name) {
+		return listformat.Format(name), nil
 	}
-	return "", usageError{fmt.Errorf("no format %q; there are %v", name, formats)}
+	return "", usageError{fmt.Errorf("--format %q: it is one of %s", name, strings.Join(formats, ", "))}
 }

@@ -20,6 +20,7 @@ type importedRow struct {
 	Patterns int                 `json:"patterns"`
 	Replaced bool                `json:"replaced"` // there was one of that name
 	Read     []ruleio.ListReport `json:"read"`
+	Findings []ruleio.Finding    `json:"findings"`
 
 	files map[string][]byte
 }
@@ -86,7 +87,7 @@ func (a *app) readImport(c configuration, file string, o importOptions, bar *pro
 
 // planImport says what is to be written.
 func (c configuration) planImport(name string, l *loaded, o importOptions) (importedRow, error) {
-	row := importedRow{Config: c.beside("config.d", name+".yaml"), Read: notNil(l.Lists), Patterns: l.Rules.Len(), files: map[string][]byte{}}
+	row := importedRow{Config: c.beside("config.d", name+".yaml"), Read: notNil(l.Lists), Findings: notNil(l.Findings), Patterns: l.Rules.Len(), files: map[string][]byte{}}
 	files, err := c.files()
 	if err != nil {
 		return row, err
@@ -104,7 +105,7 @@ func (c configuration) planImport(name string, l *loaded, o importOptions) (impo
 	for _, t := range slices.Compact([]ruleset.Target{target, direct}) {
 		file := name + ".txt"
 		if t != target {
-			file = name + "-exceptions.txt" // later, so that it beats the list
+			file = name + ".exceptions" // later, so that it beats the list; no copy of a list ends so
 		}
 		list, err := plainList(l.Rules, t)
 		if err != nil {

@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -27,6 +28,15 @@ func (a *app) progress(phase string) *progress {
 		return nil
 	}
 	return newProgress(a.Stderr, time.Now(), phase)
+}
+
+// progressOf is progress while files are read. What somebody types is not drawn over: he is told what is waited for.
+func (a *app) progressOf(phase string, files ...string) *progress {
+	if a.InTerminal && slices.Contains(files, standardInput) {
+		a.warn("%s from the terminal; end them with Ctrl-D on a line of its own", phase)
+		return nil
+	}
+	return a.progress(phase)
 }
 
 func newProgress(out io.Writer, begun time.Time, phase string) *progress {

@@ -23,59 +23,71 @@ type learntRow struct {
 	Target   string          `json:"target,omitempty"`
 	Decides  bool            `json:"decides"`  // the name that counts at its level
 	Conflict bool            `json:"conflict"` // the live names at its level have different targets
+
+	Condition string `json:"condition,omitempty"` // the rule's
 }
 
 func (a *app) rdns() *cobra.Command {
 	return &cobra.Command{
-		Use:   "rdns [ADDRESS]",
+		Use:   "rdns [NAME|ADDRESS|PREFIX]",
 		Short: "List the learnt names: address, name, who learnt it, seconds left, rule, and which decides",
 		Long: `Lists which address was learnt to belong to which name, by whom (a process, a user, or the host's services),
 how many seconds of its TTL are left (negative once it is over: the name still counts for an hour), and the
-rule that matches the name. A process may be gone by now; host means that root or a service asked, which counts
+rule that matches the name; of all, or of a name (a pattern as in rules: example.com is it and its subdomains), an
+address or a prefix. A process may be gone by now; host means that root or a service asked, which counts
 for all. Connect asks the process, its user, then the host; the first that has a name decides. The last column says
 which of the names there it is (one with a rule beats one without, then the latest wins), and "conflict" where they
 would lead to different places. Without a terminal: separated by tabs, no heading.`,
 		Args:              args(0, 1),
-		ValidArgsFunction: cobra.NoFileCompletions,
+		ValidArgsFunction: completePatterns,
 		RunE: func(_ *cobra.Command, given []string) error {
-			var only netip.Addr
-			var err error
+			wanted := func(dataplane.Learnt) bool { return true }
 			if len(given) == 1 {
-				if only, err = parseAddr(given[0]); err != nil {
+				var err error
+				if wanted, err = matching(given[0]); err != nil {
 					return err
 				}
 			}
-			return withSystem(func(s *dataplane.System) error {
-				rows, err := learntRows(s, only)
-				if err != nil {
-					return err
-				}
-				return a.print("LearntList", map[string]any{"names": rows}, func() { a.printLearnt(rows) })
-			})
+			standings, err := standings()
+			if err != nil {
+				return err
+			}
+			rows := learntRows(standings, wanted)
+			return a.print("LearntList", map[string]any{"names": rows}, func() { a.printLearnt(rows) })
 		},
 	}
 }
 
-func learntRows(s *dataplane.System, only netip.Addr) ([]learntRow, error) {
-	standings, err := s.Standings()
-	if err != nil {
-		return nil, err
-	}
+// standings reads the learnt names. They are printed without the lock: who reads may take his time.
+func standings() (all []dataplane.Standing, err error) {
+	err = withSystem(func(s *dataplane.System) error {
+		all, err = s.Standings()
+		return err
+	})
+	return all, err
+}
+
+func learntRows(standings []dataplane.Standing, wanted func(dataplane.Learnt) bool) []learntRow {
 	rows := []learntRow{}
 	for _, l := range standings {
-		if only.IsValid() && l.Address != only {
+		if !wanted(l.Learnt) {
 			continue
 		}
 		row := learntRow{
 			Address: l.Address, Level: l.Level, PID: l.PID, UID: l.UID, TTL: int(l.TTL / time.Second),
-			Name: nameText(l.Name), Rule: l.Pattern, Decides: l.Decides, Conflict: l.Conflict,
+			Name: nameText(l.Name), Rule: l.Pattern, Condition: l.Condition, Decides: l.Decides, Conflict: l.Conflict,
 		}
 		if l.Ruled {
 			row.Target = l.Target.String()
 		}
 		rows = append(rows, row)
 	}
-	return rows, nil
+	return rows
+}
+
+// withCondition is a rule's pattern with its condition, if it has one.
+func withCondition(pattern, condition string) string {
+	return strings.TrimSuffix(dash(pattern)+" "+condition, " ")
 }
 
 // nameText is a name as it is shown; empty if its text was evicted.
@@ -89,7 +101,7 @@ func nameText(n pattern.Name) string {
 func (a *app) printLearnt(rows []learntRow) {
 	var lines [][]string
 	for _, r := range rows {
-		lines = append(lines, []string{r.Address.String(), dash(r.Name), whose(r.Level, r.PID, r.UID), fmt.Sprint(r.TTL), dash(r.Rule), r.standing()})
+		lines = append(lines, []string{r.Address.String(), dash(r.Name), whose(r.Level, r.PID, r.UID), fmt.Sprint(r.TTL), withCondition(r.Rule, r.Condition), r.standing()})
 	}
 	a.table([]string{"ADDRESS", "NAME", "LEARNT BY", "TTL", "RULE", "DECIDES"}, lines)
 }

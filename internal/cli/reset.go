@@ -31,7 +31,8 @@ type resetRow struct {
 	Rule      string          `json:"rule"`  // that decides now, or empty
 	Level     dataplane.Level `json:"level"` // that decides now, or empty
 	Now       resetPlace      `json:"now"`
-	Then      resetPlace      `json:"then"` // as connect would have it now
+	Then      resetPlace      `json:"then"`                // as connect would have it now
+	Condition string          `json:"condition,omitempty"` // the rule's
 	UID       uint32          `json:"uid"`
 	User      string          `json:"user"` // or the number, where the user has no name
 	Processes []resetProcess  `json:"processes"`

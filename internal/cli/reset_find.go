@@ -171,7 +171,7 @@ func (r *resetRow) judge(judge *dataplane.Judge, hold dataplane.Hold, holders []
 		covered = covered || slices.ContainsFunc(v.Names, limit.Matches)
 		if i == 0 {
 			r.Names = texts(v.Names)
-			r.Rule, r.Level = v.Rule, v.Level
+			r.Rule, r.Condition, r.Level = v.Rule, v.Condition, v.Level
 			r.Then = resetPlace{string(v.Outcome), v.Interface, v.Ifindex, v.Mark}
 		}
 	}

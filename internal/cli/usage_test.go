@@ -11,8 +11,8 @@ import (
 	"github.com/domain-route/domain-route/internal/pattern"
 )
 
-// What flush is about: mapped addresses are the IPv4 ones they stand for.
-func TestForgetting(t *testing.T) {
+// What flush and rdns are about: mapped addresses are the IPv4 ones they stand for.
+func TestMatching(t *testing.T) {
 	for _, tt := range []struct {
 		text    string
 		yes, no []string
@@ -26,7 +26,7 @@ func TestForgetting(t *testing.T) {
 		{"2001:db8::/32", []string{"2001:db8::1"}, []string{"10.1.2.3"}},
 		{"::/0", []string{"2001:db8::1"}, []string{"10.1.2.3"}},
 	} {
-		match, err := forgetting(tt.text)
+		match, err := matching(tt.text)
 		if err != nil {
 			t.Errorf("%s: %v", tt.text, err)
 			continue
@@ -44,22 +44,19 @@ func TestForgetting(t *testing.T) {
 	}
 }
 
-func TestForgettingRefuses(t *testing.T) {
+func TestMatchingRefuses(t *testing.T) {
 	for text, want := range map[string]string{
 		"10.0.0.0/33": "is no prefix", "10.0.0/8": "is no prefix", "10.0.0.0/x": "is no prefix", "10.0.0.0/": "is no prefix",
 		"2001:db8::/129": "is no prefix", "::ffff:10.0.0.0/95": "is no prefix", "fe80::1%eth0/64": "has a zone", "fe80::1%eth0": "has a zone",
 	} {
 		var usage usageError
-		if _, err := forgetting(text); !errors.As(err, &usage) || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), text) {
+		if _, err := matching(text); !errors.As(err, &usage) || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), text) {
 			t.Errorf("%s: %v, want %q", text, err, want)
 		}
 	}
 	var syntax *pattern.SyntaxError
-	if _, err := forgetting("example.com/8x"); !errors.As(err, &syntax) {
+	if _, err := matching("example.com/8x"); !errors.As(err, &syntax) {
 		t.Errorf("a name with a slash: %v", err)
-	}
-	if _, err := parseAddr("fe80::1%eth0"); exitCode(err) != ExitUsage {
-		t.Errorf("rdns with a zone: %v", err)
 	}
 }
 
