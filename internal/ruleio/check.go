@@ -80,14 +80,16 @@ func (l *loader) leftAlone(p pattern.Pattern, at func() Place) {
 	for _, whole := range neverSteered {
 		if whole.Bits() <= p.Prefix.Bits() && whole.Contains(p.Prefix.Addr()) {
 			l.notes.add(Unreachable, at(), Place{}, func() string {
-				return fmt.Sprintf("%s decides nothing: loopback, link-local and multicast addresses are left alone", p)
+				return fmt.Sprintf("%s decides nothing: loopback, link-local, multicast, broadcast and unspecified addresses are left alone", p)
 			})
 		}
 	}
 }
 
+// neverSteered is addr_is_local of bpf/addr.h.
 var neverSteered = []netip.Prefix{
-	netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128"),
+	netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::/127"),
+	netip.MustParsePrefix("0.0.0.0/8"), netip.MustParsePrefix("255.255.255.255/32"),
 	netip.MustParsePrefix("169.254.0.0/16"), netip.MustParsePrefix("fe80::/10"),
 	netip.MustParsePrefix("224.0.0.0/4"), netip.MustParsePrefix("ff00::/8"),
 }

@@ -117,3 +117,16 @@ func TestTwice(t *testing.T) {
 		t.Errorf("%v: %d rules, %v, asked %d times", err, l.Rules.Len(), l.Counts, asked)
 	}
 }
+
+// Addresses to which no rule applies, and their neighbours.
+func TestLeftAlone(t *testing.T) {
+	for text, want := range map[string]int{
+		"127.0.0.1": 1, "::1": 1, "::": 1, "0.0.0.0/8": 1, "0.1.2.3": 1, "255.255.255.255": 1, "169.254.0.0/16": 1, "fe80::/10": 1, "224.0.0.0/4": 1, "ff02::/16": 1,
+		"126.0.0.0/7": 0, "::/126": 0, "::2": 0, "0.0.0.0/7": 0, "1.0.0.0/8": 0, "255.255.255.254": 0, "169.255.0.0/16": 0, "fec0::/10": 0, "240.0.0.0/4": 0, "10.0.0.0/8": 0,
+	} {
+		l := load(t, nil, "c.yaml", `rules: [{match: "`+text+`", target: w}]`)
+		if l.Counts[Unreachable] != want {
+			t.Errorf("%s: %v", text, l.Findings)
+		}
+	}
+}

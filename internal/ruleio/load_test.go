@@ -257,8 +257,8 @@ lists: [{file: l, `+plainSuffix+`, target: w}]
 	place := func(line int) Place { return Place{"c.yaml", line} }
 	list := func(line int) Place { return Place{"l", line} }
 	want := []Finding{
-		{Unreachable, "127.1.0.0/16 decides nothing: loopback, link-local and multicast addresses are left alone", place(7), Place{}},
-		{Unreachable, "ff02::1 decides nothing: loopback, link-local and multicast addresses are left alone", place(7), Place{}},
+		{Unreachable, "127.1.0.0/16 decides nothing: loopback, link-local, multicast, broadcast and unspecified addresses are left alone", place(7), Place{}},
+		{Unreachable, "ff02::1 decides nothing: loopback, link-local, multicast, broadcast and unspecified addresses are left alone", place(7), Place{}},
 		{PublicSuffix, "com is a public suffix: the rule is for everybody's names below it", place(8), Place{}},
 		{PublicSuffix, "*.co.uk is a public suffix: the rule is for everybody's names below it", place(8), Place{}},
 		{Redundant, "*.github.io goes to w by github.io anyway", place(8), place(8)},
