@@ -28,8 +28,9 @@ func TestImport(t *testing.T) {
 	}
 	before := s.rules()
 	for words, args := range map[string][]string{
-		"give --target":                 {"import", "ads.txt"},
-		`needs "match: suffix"`:         {"import", "ads.txt", "-t", "vpn0", "--format=plain"},
+		"give --target":          {"import", "ads.txt"},
+		"needs --match suffix (": {"import", "ads.txt", "-t", "vpn0", "--format=plain"},
+		"standard input cannot be told; say --format, one of plain,": {"import", "-", "-t", "vpn0"},
 		`"vpn0,vpn0"`:                   {"import", "ads.txt", "-t", "vpn0,vpn0"},
 		"gone: no such file":            {"import", "ads.txt", "gone", "-t", "vpn0"},
 		"wrong number of arguments":     {"import", "-t", "vpn0"},
@@ -49,6 +50,14 @@ func TestImportToConfig(t *testing.T) {
 	s := startedSite(t)
 	s.write("in/Ads List.txt", "||ads.test^\n@@||good.ads.test^\n")
 	args := []string{"import", "in/Ads List.txt", "-t", "vpn0", "--to=config"}
+	s.write("in/com.txt", "||com^\n")
+	var got struct {
+		Imported []struct{ Findings []struct{ Kind string } }
+	}
+	decode(t, s.must("import", "in/com.txt", "-t", "vpn0", "--to=config", "--dry-run", "-o", "json"), &got)
+	if len(got.Imported) != 1 || len(got.Imported[0].Findings) != 1 || got.Imported[0].Findings[0].Kind != "public_suffix" {
+		t.Errorf("%+v", got)
+	}
 	if r := s.must(append(args, "--dry-run")...); r.Stdout != "" || !strings.Contains(r.Stderr, "dry run") {
 		t.Errorf("%s", r.Stderr)
 	}

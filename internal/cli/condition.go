@@ -26,7 +26,7 @@ func userNumber(name string) (uint32, error) {
 	u, err := user.Lookup(name)
 	var unknown user.UnknownUserError
 	if errors.As(err, &unknown) {
-		return 0, fmt.Errorf("no user %q in /etc/passwd; of others give the number: id -u NAME", name)
+		return 0, errors.New("/etc/passwd has no such name; id -u NAME tells it")
 	}
 	if err != nil {
 		return 0, fmt.Errorf("user %q: %w", name, err)

@@ -106,5 +106,5 @@ func (c configState) String() string {
 	case c.Differs:
 		return strings.Join(c.Files, " ") + " (the running rules differ)"
 	}
-	return fmt.Sprintf("%s (as it runs)", strings.Join(c.Files, " "))
+	return fmt.Sprintf("%s (its rules run)", strings.Join(c.Files, " "))
 }

@@ -139,11 +139,11 @@ func (a *app) readLists(files []string, o importOptions, bar *progress) (*loaded
 	}
 	f, err := ruleio.Parse(ruleio.Source{Path: filepath.Join(here, "import"), Data: text})
 	if err != nil {
-		return nil, inWords(err)
+		return nil, inFlags(err, stdin)
 	}
 	l := &loaded{files: files}
 	if l.Config, err = ruleio.Merge([]*ruleio.File{f}); err != nil {
-		return nil, inWords(err)
+		return nil, inFlags(err, stdin)
 	}
 	with := loadOptions{bar: bar}.with(in)
 	with.Open = func(path string) (io.ReadCloser, error) {
@@ -153,18 +153,20 @@ func (a *app) readLists(files []string, o importOptions, bar *progress) (*loaded
 		return in.open(path)
 	}
 	if l.Loaded, err = l.Load(with); err != nil {
-		return nil, inWords(err)
+		return nil, inFlags(err, stdin)
 	}
 	return l, nil
 }
 
-// inWords takes the place out of an error that is in no file.
-func inWords(err error) error {
+// inFlags takes the place out of an error that is in no file, and says flags for keys.
+func inFlags(err error, stdin string) error {
 	var e *ruleio.Error
-	if errors.As(err, &e) && filepath.Base(e.Path) == "import" {
-		return usageError{errors.New(e.Reason)}
+	if !errors.As(err, &e) || filepath.Base(e.Path) != "import" {
+		return err
 	}
-	return err
+	flags := strings.NewReplacer(stdin, "standard input", `add a key "format": one of`, "say --format, one of",
+		`"match: suffix"`, "--match suffix", `"match: exact"`, "--match exact")
+	return usageError{errors.New(flags.Replace(e.Reason))}
 }
 
 // knownFormat is a format of ours.
