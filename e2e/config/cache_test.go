@@ -95,6 +95,17 @@ func TestCache(t *testing.T) {
 	}
 }
 
+// Who looks at the status has the files read once, not each time.
+func TestStatusKeeps(t *testing.T) {
+	s := startedSite(t)
+	s.write("config.yaml", "rules: [{match: a.test, target: vpn0}]\n")
+	for _, want := range []bool{false, true} {
+		if st := s.state(); st.Configuration.Cached != want || !st.Configuration.Differs {
+			t.Errorf("cached: %v, want %v", st.Configuration.Cached, want)
+		}
+	}
+}
+
 // A start after a boot reads the cache.
 func TestStartByCache(t *testing.T) {
 	s := newSite(t)

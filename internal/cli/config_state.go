@@ -80,6 +80,9 @@ func (a *app) compareConfig(running [32]byte) configState {
 	case err != nil:
 		state.Error = err.Error()
 	case len(l.files) > 0:
+		if l.keep != nil {
+			l.keep() // whoever asks again, or boots, has it quickly
+		}
 		state.Files, state.Differs, state.Cached = l.files, l.digest() != running, l.cached
 	}
 	return state

@@ -70,69 +70,75 @@ func (a *app) save(c configuration) (savedResult, error) {
 		if err != nil {
 			return savedResult{}, err
 		}
-		result, text, err := a.planSave(c, running)
+		plan, err := a.planSave(c, running)
 		if err != nil {
-			return result, err
+			return plan.savedResult, err
 		}
-		digest := digestOf(running)
 		err = withSystem(func(s *dataplane.System) error {
 			now, err := s.Digest()
 			switch {
 			case err != nil:
 				return err
-			case now != digest:
+			case now != plan.running:
 				return errRulesChanged
-			case !result.Saved:
-				return removeFile(result.File)
+			case !plan.Saved:
+				return removeFile(plan.File)
 			}
-			return writeConfig(result.File, text)
+			return writeConfig(plan.File, plan.text)
 		})
 		if !errors.Is(err, errRulesChanged) {
-			return result, err
+			return plan.savedResult, err
 		}
 	}
 	return savedResult{}, errRulesChanged
 }
 
+// savePlan is what the file is to have, and of which rules that is true.
+type savePlan struct {
+	savedResult
+	text    []byte
+	running [32]byte // their digest: of a million rules one set less is held
+}
+
 // planSave says what the file is to have.
-func (a *app) planSave(c configuration, running *ruleset.Set) (savedResult, []byte, error) {
+func (a *app) planSave(c configuration, running *ruleset.Set) (savePlan, error) {
 	path := c.beside("config.d", savedName)
-	result := savedResult{File: path, Rules: running.Len()}
+	plan := savePlan{savedResult: savedResult{File: path, Rules: running.Len()}, running: digestOf(running)}
 	files, err := c.files()
 	if err != nil {
-		return result, nil, err
+		return plan, err
 	}
 	if err := notOurs(path); err != nil {
-		return result, nil, err
+		return plan, err
 	}
 	others := slices.DeleteFunc(slices.Clone(files), func(f string) bool { return f == path })
 	bar := a.progress("reading the configuration")
 	defer bar.end()
 	configured, err := rulesOf(others, nil, bar)
 	bar.end()
-	if err != nil || digestOf(configured) == digestOf(running) {
-		return result, nil, err
+	if err != nil || digestOf(configured) == plan.running {
+		return plan, err
 	}
-	text, err := ruleio.SaveFile(running, configured)
-	if err != nil {
-		return result, nil, usageError{fmt.Errorf("these rules cannot be saved: %w", err)}
+	if plan.text, err = ruleio.SaveFile(running, configured); err != nil {
+		return plan, usageError{fmt.Errorf("these rules cannot be saved: %w", err)}
 	}
-	result.Saved = true
-	return result, text, c.proveSaved(files, path, text, running)
+	plan.Saved = true
+	return plan, c.proveSaved(files, plan)
 }
 
 // proveSaved loads the configuration as it will be: it must come to the running rules. A file that is read later may
 // have another opinion.
-func (c configuration) proveSaved(files []string, path string, text []byte, running *ruleset.Set) error {
+func (c configuration) proveSaved(files []string, plan savePlan) error {
+	path := plan.File
 	if !slices.Contains(files, path) {
 		files = append(slices.Clone(files), path)
 		slices.SortFunc(files, c.compare)
 	}
-	then, err := rulesOf(files, map[string][]byte{path: text}, nil)
+	then, err := rulesOf(files, map[string][]byte{path: plan.text}, nil)
 	if err != nil {
 		return fmt.Errorf("these rules cannot be saved: %w", err)
 	}
-	if digestOf(then) == digestOf(running) {
+	if digestOf(then) == plan.running {
 		return nil
 	}
 	if last := files[len(files)-1]; last != path {
