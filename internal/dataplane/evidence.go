@@ -7,6 +7,7 @@ var (
 		learnMapUsersRuled, learnMapUsersPlain, learnMapHostRuled, learnMapHostPlain, learnMapCrowdRuled, learnMapCrowdPlain,
 	}
 	usersMaps = []string{learnMapUsersRuled, learnMapUsersPlain, learnMapCrowdRuled, learnMapCrowdPlain}
+	ruledMaps = []string{learnMapUsersRuled, learnMapHostRuled, learnMapCrowdRuled}
 	plainMaps = []string{learnMapUsersPlain, learnMapHostPlain, learnMapCrowdPlain}
 	// A name's text may be in several; that of names_ruled is the last.
 	nameMaps = []string{learnMapNamesPlain, learnMapCrowdNames, learnMapNamesRuled}

@@ -30,6 +30,7 @@ func (s *System) Rules() (*ruleset.Set, error) {
 		return nil, err
 	}
 	s.noteTargets(set)
+	s.former = s.formerIn(text)
 	return set, nil
 }
 
@@ -48,23 +49,15 @@ func (s *System) noteTargets(set *ruleset.Set) {
 // learners are told first (`staged`) to hint at whatever they learn meanwhile; replacing the inner map waits
 // for those that did not see it; and what is learnt already is hinted at before the commit.
 func (s *System) SetRules(set *ruleset.Set) error {
-	next := s.generation() + 1
-	slot := 1 - s.slot()
-	staged, err := s.prepare(set, next)
-	if err != nil {
-		return err
+	for range changeTries {
+		complete, err := s.change(set)
+		if err != nil {
+			return err
+		}
+		if complete {
+			break
+		}
 	}
-	s.setStaged(1)
-	if err := s.stage(slot, staged); err != nil {
-		return err
-	}
-	if err := s.hintAt(set); err != nil {
-		return err
-	}
-	s.setActive(next, slot)
-	s.noteTargets(set)
-	// In force now. If the rest fails, `staged` stays set, and the next command does it.
-	_ = s.finishChange()
 	if s.history() {
 		return nil
 	}
@@ -74,12 +67,50 @@ func (s *System) SetRules(set *ruleset.Set) error {
 	return nil
 }
 
+// changeTries is how often a rule set is put in force again because of what was learnt under the one before meanwhile.
+const changeTries = 3
+
+// change puts a rule set in force. It tells whether the set has all that live names were matched by: once in force, it is
+// what learners match by, too.
+func (s *System) change(set *ruleset.Set) (complete bool, err error) {
+	next := s.generation() + 1
+	slot := 1 - s.slot()
+	staged, err := s.prepare(set, next)
+	if err != nil {
+		return false, err
+	}
+	s.setStaged(1)
+	if err := s.stage(slot, staged); err != nil {
+		return false, err
+	}
+	if err := s.hintAt(set); err != nil {
+		return false, err
+	}
+	s.setActive(next, slot)
+	s.noteTargets(set)
+	s.former = staged.former
+	// In force now. If the rest fails, `staged` stays set, and the next command does it.
+	if s.finishChange() != nil {
+		return true, nil
+	}
+	late, err := s.recorded(staged.has)
+	return err != nil || len(late) == 0, nil
+}
+
 // staged is a rule set as the kernel is given it.
 type staged struct {
 	meta     learnRuleset
 	entries  []ruleset.Entry // refs are the kernel's
 	prefixes []ruleset.PrefixEntry
 	choices  []choice
+	compiled ruleset.Compiled
+	former   map[uint64]pattern.Name // see formerNames
+}
+
+// has tells whether what was matched by the rule of a name can be judged when only that name's hash is left.
+func (s staged) has(rule uint64) bool {
+	_, ok := s.former[rule]
+	return ok || s.compiled.HasEntry(rule)
 }
 
 // prepare makes a rule set ready, its targets numbered and its text pinned. Nothing uses them yet.
@@ -95,28 +126,32 @@ func (s *System) prepare(set *ruleset.Set, generation uint32) (staged, error) {
 	if err != nil {
 		return staged{}, err
 	}
+	former, err := s.formerNames(c)
+	if err != nil {
+		return staged{}, err
+	}
 	numbers, err := s.numberTargets(c.Targets)
 	if err != nil {
 		return staged{}, err
 	}
+	next := staged{entries: append(c.Entries, s.formerEntries(c, former)...), prefixes: withGuard(c.Prefixes), compiled: c, former: former}
 	number := func(r *ruleset.Ref) {
 		if *r&ruleset.ChoiceBit == 0 {
 			*r = ruleset.Ref(numbers[*r])
 		}
 	}
-	for i := range c.Entries {
-		number(&c.Entries[i].Apex)
-		number(&c.Entries[i].Sub)
+	for i := range next.entries {
+		number(&next.entries[i].Apex)
+		number(&next.entries[i].Sub)
 	}
-	for i := range c.Prefixes {
-		number(&c.Prefixes[i].To)
+	for i := range next.prefixes {
+		number(&next.prefixes[i].To)
 	}
 	for i := range c.Choices {
 		number(&c.Choices[i].Then)
 		number(&c.Choices[i].Otherwise)
 	}
 	number(&c.Default)
-	next := staged{entries: c.Entries, prefixes: withGuard(c.Prefixes)}
 	if next.choices, err = s.rawChoices(c.Choices); err != nil {
 		return staged{}, err
 	}
@@ -124,7 +159,7 @@ func (s *System) prepare(set *ruleset.Set, generation uint32) (staged, error) {
 		Rules: uint32(set.Len()), DefaultRef: uint32(c.Default), Prefixes: uint32(len(next.prefixes)),
 		Choices: uint32(len(next.choices)), Digest: sha256.Sum256(text),
 	}
-	next.meta.TextBytes, err = s.pinText(text, generation)
+	next.meta.TextBytes, err = s.pinText(generation, text, formerText(former))
 	return next, err
 }
 

@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 
 	"github.com/cilium/ebpf"
 
@@ -71,9 +72,9 @@ func (s *System) text() ([]byte, error) {
 	return text, nil
 }
 
-// pinText keeps a rule set's text, deflated, and returns its length.
-func (s *System) pinText(text []byte, generation uint32) (uint64, error) {
-	if len(text) == 0 {
+// pinText keeps a rule set's text, given in parts, deflated, and returns its length.
+func (s *System) pinText(generation uint32, text ...[]byte) (uint64, error) {
+	if !slices.ContainsFunc(text, func(part []byte) bool { return len(part) > 0 }) {
 		return 0, nil
 	}
 	var deflated bytes.Buffer
@@ -81,8 +82,10 @@ func (s *System) pinText(text []byte, generation uint32) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	if _, err := w.Write(text); err != nil {
-		return 0, err
+	for _, part := range text {
+		if _, err := w.Write(part); err != nil {
+			return 0, err
+		}
 	}
 	if err := w.Close(); err != nil {
 		return 0, err

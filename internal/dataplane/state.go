@@ -13,6 +13,7 @@ import (
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 
+	"github.com/domain-route/domain-route/internal/pattern"
 	"github.com/domain-route/domain-route/internal/ruleset"
 )
 
@@ -28,6 +29,7 @@ type System struct {
 
 	page    []byte                  // the map of states, in memory
 	inForce map[ruleset.Target]bool // the targets of the rule set in force, once Rules has read it
+	former  map[uint64]pattern.Name // its former names, likewise; see formerNames
 	chores  *objects                // programs that commands run themselves, once one did
 
 	warnings []string // of start

@@ -23,7 +23,8 @@ const (
 	MaxDistinctChoices = 4096 // in all
 )
 
-// Entry is what the kernel side knows of one name that rules mention. 0 makes a look-up go on to shorter suffixes.
+// Entry is what the kernel side knows of one name that rules mention. Where the name itself has no rule of the kind, that of
+// the nearest suffix stands; 0: no suffix has one either.
 type Entry struct {
 	Hash uint64 // of the name, by HashKey.Hash
 	Apex Ref    // for the name itself: Exact wins over Suffix
@@ -136,12 +137,12 @@ func (c *compiler) names(key pattern.HashKey) error {
 		if err != nil {
 			return fmt.Errorf("compile rules: %s: %w", pattern.AppendKeyText(nil, pattern.Suffix, name), err)
 		}
-		if cmp.Or(e.Apex, last.sub) == last.sub && cmp.Or(e.Sub, last.sub) == last.sub {
+		if e.Apex == last.sub && e.Sub == last.sub {
 			continue
 		}
 		e.Hash = last.hash
 		c.out.Entries = append(c.out.Entries, e)
-		last.sub = cmp.Or(e.Sub, last.sub)
+		last.sub = e.Sub
 	}
 	return nil
 }
@@ -169,16 +170,12 @@ func commonLength(a, b []byte) int {
 	return n
 }
 
-// entry compiles the slots of one name. Those without a rule stay 0.
+// entry compiles the slots of one name.
 func (c *compiler) entry(at slots, inherited Ref) (e Entry, err error) {
-	if at[pattern.Exact]|at[pattern.Suffix] != 0 {
-		if e.Apex, err = c.chain(inherited, at[pattern.Exact], at[pattern.Suffix]); err != nil {
-			return e, err
-		}
+	if e.Apex, err = c.chain(inherited, at[pattern.Exact], at[pattern.Suffix]); err != nil {
+		return e, err
 	}
-	if at[pattern.Subdomains]|at[pattern.Suffix] != 0 {
-		e.Sub, err = c.chain(inherited, at[pattern.Subdomains], at[pattern.Suffix])
-	}
+	e.Sub, err = c.chain(inherited, at[pattern.Subdomains], at[pattern.Suffix])
 	return e, err
 }
 

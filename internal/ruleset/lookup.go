@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"net/netip"
 	"slices"
+
+	"github.com/domain-route/domain-route/internal/pattern"
 )
 
 // What the kernel side does with a Compiled, stage by stage.
@@ -13,9 +15,7 @@ import (
 // alone is 0 when no condition holds: the next stage decides.
 func (c Compiled) MatchName(hashes []uint64, w Who) (target Ref, rule uint64) {
 	for i := len(hashes) - 1; i > 0; i-- {
-		at, ok := slices.BinarySearchFunc(c.Entries, hashes[i], func(e Entry, h uint64) int {
-			return cmp.Compare(e.Hash, h)
-		})
+		at, ok := c.find(hashes[i])
 		if !ok {
 			continue
 		}
@@ -28,6 +28,26 @@ func (c Compiled) MatchName(hashes []uint64, w Who) (target Ref, rule uint64) {
 		}
 	}
 	return 0, 0
+}
+
+// HasEntry tells whether there is an entry for the name of a hash.
+func (c Compiled) HasEntry(hash uint64) bool {
+	_, ok := c.find(hash)
+	return ok
+}
+
+// Inherited is what the entries above a name lead it and the names below it to, given the SuffixHashes of the name.
+func (c Compiled) Inherited(hashes []uint64) Ref {
+	for i := len(hashes) - 2; i > 0; i-- {
+		if at, ok := c.find(hashes[i]); ok {
+			return c.Entries[at].Sub
+		}
+	}
+	return 0
+}
+
+func (c Compiled) find(hash uint64) (at int, ok bool) {
+	return slices.BinarySearchFunc(c.Entries, hash, func(e Entry, h uint64) int { return cmp.Compare(e.Hash, h) })
 }
 
 // MatchAddr returns the number of the target of the longest prefix that covers an address, 0 when there is none or no
@@ -47,6 +67,21 @@ func (c Compiled) MatchAddr(a netip.Addr, w Who) Ref {
 		}
 	}
 	return 0
+}
+
+// NamesOf returns the names of s with rules that have one of these hashes, by hash.
+func (s *Set) NamesOf(hashes map[uint64]bool, key pattern.HashKey) map[uint64]pattern.Name {
+	found := map[uint64]pattern.Name{}
+	for _, e := range s.names.list {
+		n, ok := pattern.FromSortKey(s.names.keys.get(e.key))
+		if !ok || e.at == (slots{}) {
+			continue
+		}
+		if h := key.Hash(n); hashes[h] {
+			found[h] = n
+		}
+	}
+	return found
 }
 
 // MatchDefault returns the number of the default's target, 0 when there is none or no condition holds.
