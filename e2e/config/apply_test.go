@@ -155,6 +155,23 @@ func TestAllOrNothing(t *testing.T) {
 	}
 }
 
+// Nobody but root may put another file, or another config.d, in the place of one there is.
+func TestOthersDirectories(t *testing.T) {
+	s := startedSite(t)
+	s.write("config.d/10.yaml", "rules: [{match: a.test, target: vpn0}]\n")
+	for _, alone := range []bool{true, false} {
+		for _, dir := range []string{".", "config.d"} {
+			check(t, os.Chmod(s.path(dir), 0o777))
+			s.fails(2, s.path(dir)+": may be written by others (mode 0777); chmod go-w "+s.path(dir), "apply")
+			check(t, os.Chmod(s.path(dir), 0o755))
+		}
+		if alone {
+			s.write("config.yaml", "rules: []\n")
+		}
+	}
+	s.must("apply")
+}
+
 // Where start has not run: a truthful no with the cure. The configuration is looked at all the same.
 func TestNotStarted(t *testing.T) {
 	s := newSite(t)

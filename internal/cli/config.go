@@ -108,10 +108,7 @@ func (c configuration) files() ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(more) > 0 {
-		err = hostfile.TrustedDir(c.beside("config.d"))
-	}
-	if err == nil && there {
+	if len(more) > 0 { // of each file its own directory is looked at when it is opened
 		err = hostfile.TrustedDir(c.beside())
 	}
 	return append(all, more...), err
