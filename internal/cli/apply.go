@@ -58,7 +58,8 @@ and puts it in force in one step, or changes nothing at all if there is any erro
 On a terminal the first 20 of each, elsewhere all. What lists hold that rules cannot say, and rules that get in each other's
 way, are told on standard error, with file and line.
 
--f reads one other file instead: one of the form of the configuration, or rules as domain-route rule list prints them.`,
+-f reads one other file instead: one of the form of the configuration, or rules as domain-route rule list prints them.
+What a configuration says of observers, history and the like is for domain-route start, not for this.`,
 		Example: "  domain-route apply --dry-run\n  domain-route rule list | domain-route apply -f -",
 		Args:    noArgs,
 		RunE: func(*cobra.Command, []string) error {

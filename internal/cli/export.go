@@ -34,8 +34,11 @@ are left out and counted on standard error.`,
 		Example: "  domain-route export --format sing-box --target wg0 > wg0.json\n" +
 			"  domain-route export --format dnsmasq --target wg0 --value nftset=4#inet#fw4#wg0",
 		Args: noArgs,
-		RunE: func(*cobra.Command, []string) (err error) {
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			if o.Format, err = knownFormat(format); err != nil {
+				return err
+			}
+			if err := onlyFor(cmd, o.Format); err != nil {
 				return err
 			}
 			if o.Format == listformat.Geosite && a.output == "json" {
@@ -65,6 +68,19 @@ are left out and counted on standard error.`,
 	cmd.Flags().StringVar(&o.Value, "value", "", "dnsmasq: the `option` around the names, such as server=192.0.2.53 or ipset=SET")
 	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
+}
+
+// onlyFor refuses flags of other formats.
+func onlyFor(cmd *cobra.Command, format listformat.Format) error {
+	for _, only := range []struct {
+		flag   string
+		format listformat.Format
+	}{{"match", listformat.Plain}, {"category", listformat.Geosite}, {"value", listformat.Dnsmasq}} {
+		if cmd.Flags().Changed(only.flag) && format != only.format {
+			return usageError{fmt.Errorf("--%s is for the format %s, not for %s", only.flag, only.format, format)}
+		}
+	}
+	return nil
 }
 
 // exportRules prints a list. As JSON it is a member of what is printed.

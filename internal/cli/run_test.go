@@ -31,14 +31,17 @@ func run(env Env, stdin string, args ...string) (code int, stdout, stderr string
 // Wrong usage is told as such, and not by the help.
 func TestUsage(t *testing.T) {
 	for words, args := range map[string]string{
-		`no completion for "nosh"; there are `:   "completion nosh",
-		"completion needs a shell: ":             "completion",
-		"a geosite.dat is no text":               "export --format geosite -o json",
-		`--format "": it is one of plain, hosts`: "export",
-		"--categories takes one file":            "import --categories a b",
-		"and no --target":                        "import --categories a -t vpn0",
-		"standard input can be read once only":   "import - a - -t vpn0",
-		"give --target":                          "import a",
+		`no completion for "nosh"; there are `:                "completion nosh",
+		"completion needs a shell: ":                          "completion",
+		"a geosite.dat is no text":                            "export --format geosite -o json",
+		`--format "": it is one of plain, hosts`:              "export",
+		"--categories takes one file":                         "import --categories a b",
+		"and no --target":                                     "import --categories a -t vpn0",
+		"standard input can be read once only":                "import - a - -t vpn0",
+		"give --target":                                       "import a",
+		"--match is for the format plain, not for hosts":      "export --format hosts --match exact",
+		"--category is for the format geosite, not for plain": "export --format plain --category X",
+		"--value is for the format dnsmasq, not for hosts":    "export --format hosts --value server=192.0.2.1",
 	} {
 		code, out, errs := run(Env{}, "", strings.Fields(args)...)
 		if code != ExitUsage || out != "" || !strings.Contains(errs, words) || strings.Count(errs, "\n") != 1 {
