@@ -2,6 +2,8 @@ package reset
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -106,5 +108,48 @@ func TestFormerNamesTextGoesLater(t *testing.T) {
 	}
 	if got := h.Must("rule", "list"); got != list || strings.Contains(got, "a.ruled") {
 		t.Errorf("rule list: %q, before %q", got, list)
+	}
+}
+
+// What is learnt by a rule while the change that deletes it is under way counts as well. Defence: changeTries.
+func TestFormerNamesLearntMeanwhile(t *testing.T) {
+	h := harness.Started(t)
+	check(t, h.AddUplink("lte0", lab.UplinkOptions{}))
+	a := h.MustAgent(lab.AgentOptions{})
+	const names = 300
+	var servers []lab.Host
+	rules, file := "ruled.test lte0\n", filepath.Join(t.TempDir(), "rules")
+	for i := range names {
+		name := fmt.Sprintf("n%d.ruled.test", i)
+		servers = append(servers, h.MustHost(name))
+		rules += name + " vpn0\n"
+	}
+	check(t, os.WriteFile(file, []byte(rules), 0o600))
+	h.Must("apply", "-f", file)
+	check(t, os.WriteFile(file, []byte("ruled.test lte0\n"), 0o600))
+	learning, learnt := make(chan struct{}), make(chan error)
+	go func() {
+		for i := range names {
+			if err := via.Learn(a, fmt.Sprintf("n%d.ruled.test", i)); err != nil {
+				learnt <- err
+				return
+			}
+			if i == names/20 {
+				close(learning)
+			}
+		}
+		learnt <- nil
+	}()
+	<-learning
+	h.Must("apply", "-f", file)
+	check(t, <-learnt)
+	evictNames(t)
+	h.Must("rule", "add", "other.test", "block")
+	for i, server := range servers {
+		c, got := connect(t, a, server)
+		if got.device != "lte0" {
+			t.Errorf("name %d: %+v", i, got)
+		}
+		c.s.Close()
 	}
 }
