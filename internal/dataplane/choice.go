@@ -2,7 +2,6 @@ package dataplane
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -26,17 +25,8 @@ const (
 	ifCgroup = 2
 )
 
-// What the kernel's programs follow; MAX_CHOICES and MAX_DEPTH in bpf/abi.h.
-const (
-	maxChoices = 16
-	maxDepth   = 32
-)
-
-// ErrCgroupTooDeep is returned for a condition whose cgroup has more than 32 components.
-var ErrCgroupTooDeep = errors.New("the cgroup of a condition is too deep")
-
 // rawChoices are choices as the kernel has them; their refs are the kernel's already.
-func (s *System) rawChoices(from []ruleset.Choice) ([]choice, error) {
+func (s *System) rawChoices(from []ruleset.Choice) []choice {
 	all := make([]choice, len(from))
 	for i, c := range from {
 		raw := &all[i]
@@ -47,14 +37,11 @@ func (s *System) rawChoices(from []ruleset.Choice) ([]choice, error) {
 		}
 		if c.Condition.Cgroup != "" {
 			components := strings.Split(strings.Trim(c.Condition.Cgroup, "/"), "/")
-			if len(components) > maxDepth {
-				return nil, fmt.Errorf("%w: %d components, at most %d: %s", ErrCgroupTooDeep, len(components), maxDepth, c.Condition.Cgroup)
-			}
 			raw.Flags |= ifCgroup
 			raw.Depth, raw.Cgroup = uint32(len(components)), s.pathHash(components)
 		}
 	}
-	return all, nil
+	return all
 }
 
 // pathHash is cgroup_path in bpf/choice.h.
@@ -69,7 +56,7 @@ func (s *System) pathHash(components []string) uint64 {
 // resolve is resolve in bpf/choice.h, by what the rule set in force has in the kernel.
 func (j *Judge) resolve(ref uint32, who ruleset.Who) (uint32, error) {
 	components := strings.Split(strings.Trim(who.Cgroup, "/"), "/")
-	for range maxChoices {
+	for range ruleset.MaxChoices {
 		if ref&uint32(ruleset.ChoiceBit) == 0 || j.choices == nil {
 			break
 		}

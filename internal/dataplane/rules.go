@@ -152,9 +152,7 @@ func (s *System) prepare(set *ruleset.Set, generation uint32) (staged, error) {
 		number(&c.Choices[i].Otherwise)
 	}
 	number(&c.Default)
-	if next.choices, err = s.rawChoices(c.Choices); err != nil {
-		return staged{}, err
-	}
+	next.choices = s.rawChoices(c.Choices)
 	next.meta = learnRuleset{
 		Rules: uint32(set.Len()), DefaultRef: uint32(c.Default), Prefixes: uint32(len(next.prefixes)),
 		Choices: uint32(len(next.choices)), Digest: sha256.Sum256(text),

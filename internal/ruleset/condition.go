@@ -42,10 +42,12 @@ const (
 // noUID is (uid_t)-1, which is no user.
 const noUID = 1<<32 - 1
 
-// Bounds of what the kernel can have as the path of a cgroup, in bytes: PATH_MAX and NAME_MAX.
+// Bounds of the path of a cgroup: what the kernel can have, in bytes, PATH_MAX and NAME_MAX; and how many names the programs
+// there follow, MAX_DEPTH in bpf/abi.h.
 const (
 	maxCgroup    = 4095
 	maxComponent = 255
+	MaxDepth     = 32
 )
 
 // ParseCondition reads the words "user=UID", "user=NAME" and "cgroup=PATH", each at most once, in any order. Names are
@@ -148,6 +150,8 @@ func cgroupReason(path string) string {
 		return "the path has whitespace"
 	case strings.ContainsFunc(path, func(r rune) bool { return !unicode.IsPrint(r) }):
 		return "the path has a character that does not print"
+	case strings.Count(path, "/") > MaxDepth:
+		return fmt.Sprintf("the path has more than %d names", MaxDepth)
 	}
 	for name := range strings.SplitSeq(path[1:], "/") {
 		switch {

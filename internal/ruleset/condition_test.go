@@ -77,6 +77,7 @@ func TestParseConditionErrors(t *testing.T) {
 		{"cgroup=/a/../b", "cgroup=/a/../b", `has a ".."`},
 		{"cgroup=./a", "cgroup=./a", `has a "."`},
 		{"cgroup=/" + strings.Repeat("x", 256), "cgroup=/" + strings.Repeat("x", 256), "longer than 255"},
+		{"cgroup=" + strings.Repeat("/x", 33), "cgroup=" + strings.Repeat("/x", 33), "more than 32 names"},
 		{"cgroup=" + strings.Repeat("/xx", 1366), "cgroup=" + strings.Repeat("/xx", 1366), "longer than 4095"},
 		{"cgroup=/a\xff", "cgroup=/a\xff", "not UTF-8"},
 		{"cgroup=/a\x01", "cgroup=/a\x01", "does not print"},
