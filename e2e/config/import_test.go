@@ -83,6 +83,11 @@ func TestImportToConfig(t *testing.T) {
 	if got := s.rules(); got != "other.test vpn0\n" {
 		t.Errorf("%s", got)
 	}
+	s.write("in/Ads List.txt", "! a download that failed\n")
+	s.fails(2, "in/Ads List.txt: there is nothing in it that a rule can say", append(args, "--format=adblock")...)
+	if got := s.read("lists/ads-list.txt"); !strings.HasSuffix(got, "\nother.test\n") {
+		t.Errorf("%s", got)
+	}
 	// Exceptions of one list are no other list's names.
 	s.write("in/Ads List.txt", "||ads.test^\n@@||good.ads.test^\n")
 	s.must(args...)

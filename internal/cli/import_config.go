@@ -82,6 +82,9 @@ func (a *app) readImport(c configuration, file string, o importOptions, bar *pro
 	if err := l.refused(o.apply.strict); err != nil {
 		return importedRow{}, err
 	}
+	if l.Rules.Len() == 0 {
+		return importedRow{}, usageError{fmt.Errorf("%s: there is nothing in it that a rule can say, so that it is taken for a mistake; nothing is written", file)}
+	}
 	return c.planImport(listName(file, o.category), l, o)
 }
 
