@@ -49,7 +49,7 @@ func (a *app) readRules(file string, o loadOptions) (*loaded, error) {
 	if err != nil {
 		return nil, usageError{fmt.Errorf("%s: %w", name, err)}
 	}
-	return &loaded{Config: &ruleio.Config{}, Loaded: &ruleio.Loaded{Rules: set}, files: []string{name}}, nil
+	return &loaded{Config: &ruleio.Config{}, Loaded: &ruleio.Loaded{Rules: set}}, nil
 }
 
 // readInput reads a file, or standard input, of rules or of the configuration's form.
@@ -75,7 +75,7 @@ func (a *app) readInput(in *inputs, file string) ([]byte, error) {
 
 // readOne loads one file of the configuration's form.
 func readOne(in *inputs, file string, text []byte, o loadOptions) (*loaded, error) {
-	l := &loaded{files: []string{file}}
+	l := &loaded{}
 	f, err := ruleio.Parse(ruleio.Source{Path: file, Data: text})
 	if err != nil {
 		return nil, err

@@ -141,7 +141,7 @@ func (a *app) readLists(files []string, o importOptions, bar *progress) (*loaded
 	if err != nil {
 		return nil, inFlags(err, stdin)
 	}
-	l := &loaded{files: files}
+	l := &loaded{}
 	if l.Config, err = ruleio.Merge([]*ruleio.File{f}); err != nil {
 		return nil, inFlags(err, stdin)
 	}
