@@ -17,34 +17,33 @@ struct match {
 	__u32 pad;
 };
 
+#define TAIL 4 /* of a name's longest suffixes: most names have no more, but for a top-level domain */
+
 struct label_walk {
 	const struct name *name;
 	const struct state *state;
 	__u64 hash;
+	__u64 tail[TAIL]; /* the hashes of the longest suffixes, by their number of labels modulo TAIL */
 	__u64 rule;
 	__u32 ref;
 	__u32 slot;
 	__u32 labels;
 };
 
-static __always_inline void match_suffix(struct label_walk *w, bool whole)
+/* Whether a suffix has a rule for the name, which is the suffix itself (`whole`) or below it. */
+static __always_inline bool match_suffix(void *patterns, __u64 hash, bool whole, struct label_walk *w)
 {
-	struct suffix_targets *t;
-	__u32 slot = w->slot, ref;
-	__u64 hash = w->hash;
-	void *patterns;
+	struct suffix_targets *t = bpf_map_lookup_elem(patterns, &hash);
+	__u32 ref;
 
-	patterns = bpf_map_lookup_elem(&rules, &slot);
-	if (!patterns)
-		return;
-	t = bpf_map_lookup_elem(patterns, &hash);
 	if (!t)
-		return;
+		return false;
 	ref = whole ? t->apex : t->sub;
-	if (ref) {
-		w->ref = ref; /* the longest comes last and stays */
-		w->rule = hash;
-	}
+	if (!ref)
+		return false;
+	w->ref = ref;
+	w->rule = hash;
+	return true;
 }
 
 static long add_label(__u32 i, struct label_walk *w)
@@ -52,6 +51,8 @@ static long add_label(__u32 i, struct label_walk *w)
 	__u64 at = w->name->at[(w->labels - 1 - i) & (MAX_LABELS - 1)];
 	__u32 length = w->name->wire[at];
 	__u64 left = length;
+	__u32 slot = w->slot;
+	void *patterns;
 	struct sip s;
 
 	if (!length || length > 63)
@@ -69,8 +70,28 @@ static long add_label(__u32 i, struct label_walk *w)
 	w->hash = sip_end(&s, low_bytes(load_word(&w->name->wire[at]), left), length + 8);
 	if (!w->hash)
 		w->hash = 1;
-	match_suffix(w, i + 1 == w->labels);
+	w->tail[i & (TAIL - 1)] = w->hash;
+	if (i + TAIL >= w->labels)
+		return 0;
+	patterns = bpf_map_lookup_elem(&rules, &slot);
+	if (patterns)
+		match_suffix(patterns, w->hash, false, w);
 	return 0;
+}
+
+/* The longest suffix with a rule: from the whole name on, so that those below it are not looked up. */
+static __always_inline void match_tail(struct label_walk *w)
+{
+	__u32 slot = w->slot;
+	void *patterns = bpf_map_lookup_elem(&rules, &slot);
+
+	if (!patterns)
+		return;
+	for (__u32 k = 0; k < TAIL; k++) {
+		if (k >= w->labels ||
+		    match_suffix(patterns, w->tail[(w->labels - 1 - k) & (TAIL - 1)], k == 0, w))
+			break;
+	}
 }
 
 /* Hashes a name and finds its rule in the rule set of `slot`. Returns 0, or -1 for a name that is none. */
@@ -82,6 +103,7 @@ __noinline int match_name(const struct name *name, __u32 slot, struct match *m)
 		return -1;
 	w.labels = name->labels;
 	bpf_loop(w.labels, add_label, &w, 0);
+	match_tail(&w);
 	m->name = w.hash;
 	m->rule = w.rule;
 	m->ref = w.ref;
