@@ -6,8 +6,10 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -160,5 +162,31 @@ func TestNames(t *testing.T) {
 	}
 	if names, err := Names(filepath.Join(dir, "gone"), ".yaml"); err != nil || names != nil {
 		t.Errorf("%v, %v", names, err)
+	}
+}
+
+// What a killed Replace left is swept when the same file is written again an hour later; nothing else is.
+func TestReplaceSweeps(t *testing.T) {
+	dir := t.TempDir()
+	old := time.Now().Add(-2 * time.Hour)
+	for _, name := range []string{".f.123.tmp", ".f.9.123.tmp", ".g.123.tmp", ".f.x.tmp", ".f..tmp", "f.123.tmp", ".f.123.tmp~", ".f.45.tmp"} {
+		path := filepath.Join(dir, name)
+		check(t, os.WriteFile(path, nil, 0o600))
+		if name != ".f.45.tmp" { // somebody may be writing it
+			check(t, os.Chtimes(path, old, old))
+		}
+	}
+	check(t, os.Mkdir(filepath.Join(dir, ".f.67.tmp"), 0o700))
+	check(t, os.Chtimes(filepath.Join(dir, ".f.67.tmp"), old, old))
+	check(t, Replace(filepath.Join(dir, "f"), 0o600, func(io.Writer) error { return nil }))
+	entries, err := os.ReadDir(dir)
+	check(t, err)
+	var left []string
+	for _, e := range entries {
+		left = append(left, e.Name())
+	}
+	want := []string{".f..tmp", ".f.123.tmp~", ".f.45.tmp", ".f.67.tmp", ".f.9.123.tmp", ".f.x.tmp", ".g.123.tmp", "f", "f.123.tmp"}
+	if !slices.Equal(left, want) {
+		t.Errorf("left %q,\nwant %q", left, want)
 	}
 }
