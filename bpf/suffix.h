@@ -2,7 +2,7 @@
 /*
  * Names against suffix rules. The hash of a name is chained label by label from the right:
  * h(root) = 0, h(label.rest) = SipHash(h(rest), label), so that one pass over a name yields the hash of
- * every suffix, each looked up once.
+ * every suffix. The longest few are looked up last, and only until one has a rule.
  */
 #ifndef DR_SUFFIX_H
 #define DR_SUFFIX_H
