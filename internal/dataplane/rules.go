@@ -107,7 +107,7 @@ type staged struct {
 	former   map[uint64]pattern.Name // see formerNames
 }
 
-// has tells whether what was matched by the rule of a name can be judged when only that name's hash is left.
+// has tells whether the set was made with what was matched by the rule of this name in mind.
 func (s staged) has(rule uint64) bool {
 	_, ok := s.former[rule]
 	return ok || s.compiled.HasEntry(rule)

@@ -21,7 +21,7 @@ func (s *System) recorded(known func(rule uint64) bool) (map[uint64]bool, error)
 	now := bootTime()
 	for _, from := range ruledMaps {
 		err := s.eachLearnt(from, func(_ learnScope, l learnLearnt) {
-			if now <= l.Ends+uint64(grace) && !unknown[l.Rule] && !known(l.Rule) {
+			if l.Rule != 0 && now <= l.Ends+uint64(grace) && !unknown[l.Rule] && !known(l.Rule) {
 				unknown[l.Rule] = true
 			}
 		})
@@ -33,7 +33,8 @@ func (s *System) recorded(known func(rule uint64) bool) (map[uint64]bool, error)
 }
 
 // formerNames finds the names that live names were matched by and that a compiled rule set has no entry for: among those of
-// the change before; in the texts of learnt names, which end with them; else among those of the rule set in force.
+// the change before; in the texts of learnt names, which end with them; else among those of the rule set in force. One that
+// is in none of them, since another version put that in force, is "": nothing can be done for it.
 func (s *System) formerNames(c ruleset.Compiled) (map[uint64]pattern.Name, error) {
 	wanted, err := s.recorded(c.HasEntry)
 	if err != nil || len(wanted) == 0 {
@@ -53,38 +54,51 @@ func (s *System) formerNames(c ruleset.Compiled) (map[uint64]pattern.Name, error
 		}
 	}
 	for hash, n := range s.former {
-		take(hash, n)
-	}
-	for _, from := range nameMaps {
-		if len(wanted) == 0 {
-			return found, nil
-		}
-		names, err := s.names(from)
-		if err != nil {
-			return nil, err
-		}
-		for _, n := range names {
-			hashes := s.key().SuffixHashes(n)
-			for i := len(hashes) - 1; i > 0; i-- {
-				take(hashes[i], n)
-				n, _ = n.Parent()
-			}
+		if n != "" {
+			take(hash, n)
 		}
 	}
-	if len(wanted) == 0 {
-		return found, nil
+	if len(wanted) > 0 {
+		err = s.eachSuffix(take)
+	}
+	if err != nil || len(wanted) == 0 {
+		return found, err
 	}
 	set, err := s.Rules()
 	if err != nil {
 		return nil, err
 	}
-	maps.Copy(found, set.NamesOf(wanted, s.key()))
+	inForce := set.NamesOf(wanted, s.key())
+	for hash := range wanted {
+		found[hash] = inForce[hash]
+	}
 	return found, nil
+}
+
+// eachSuffix calls f for the suffixes of all names whose texts are there, with their hashes.
+func (s *System) eachSuffix(f func(hash uint64, n pattern.Name)) error {
+	for _, from := range nameMaps {
+		names, err := s.names(from)
+		if err != nil {
+			return err
+		}
+		for _, n := range names {
+			hashes := s.key().SuffixHashes(n)
+			for i := len(hashes) - 1; i > 0; i-- {
+				f(hashes[i], n)
+				n, _ = n.Parent()
+			}
+		}
+	}
+	return nil
 }
 
 // formerEntries are those of former names: a compiled rule set leads them to where it leads the names above them.
 func (s *System) formerEntries(c ruleset.Compiled, former map[uint64]pattern.Name) (entries []ruleset.Entry) {
 	for hash, n := range former {
+		if n == "" {
+			continue
+		}
 		if to := c.Inherited(s.key().SuffixHashes(n)); to != 0 {
 			entries = append(entries, ruleset.Entry{Hash: hash, Apex: to, Sub: to})
 		}
@@ -95,6 +109,9 @@ func (s *System) formerEntries(c ruleset.Compiled, former map[uint64]pattern.Nam
 // formerText is what stands of former names at the end of a rule set's text.
 func formerText(former map[uint64]pattern.Name) (text []byte) {
 	for _, n := range slices.Sorted(maps.Values(former)) {
+		if n == "" {
+			continue
+		}
 		text = append(append(append(text, formerMark...), n.String()...), '\n')
 	}
 	return text

@@ -33,7 +33,8 @@ var ErrDamaged = errors.New("not a whole rule set of this version")
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // MarshalBinary returns a compact form that UnmarshalBinary reads back several times faster than text. It depends on
-// the rules alone, not on how the set came by them. The error is always nil.
+// the rules alone, not on how the set came by them. A set with more than MaxChoices conditions for one pattern cannot be read
+// back. The error is always nil.
 func (s *Set) MarshalBinary() ([]byte, error) {
 	s.names.tidy()
 	e := encoder{set: s, targets: make([]uint64, len(s.targets)+1), nodes: make([]uint64, len(s.nodes)), rows: map[slots]uint64{}}

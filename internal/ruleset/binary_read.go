@@ -146,7 +146,7 @@ func (d *decoder) nodes() {
 			d.check(n.cond.compare(d.set.nodes[next&^nodeBit].cond) < 0)
 		}
 		before := len(d.set.nodes)
-		if !d.check(n.cond != (Condition{})) {
+		if !d.check(n.cond != (Condition{}) && d.set.conditions(n.otherwise) < MaxChoices) {
 			return
 		}
 		d.lengths = append(d.lengths, 1+d.rulesIn(n.otherwise))

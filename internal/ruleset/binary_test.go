@@ -149,6 +149,25 @@ func TestBinaryShareBound(t *testing.T) {
 	}
 }
 
+// More conditions for one pattern than a text may have would take long to compile.
+func TestBinaryManyConditions(t *testing.T) {
+	for _, count := range []byte{MaxChoices, MaxChoices + 1} {
+		body := append([]byte("\x01\x05block"), count)
+		for i := range count {
+			otherwise := byte(0)
+			if i > 0 {
+				otherwise = 2*(i-1) + 1
+			}
+			body = append(body, 100-i, 0, 0, otherwise)
+		}
+		var s Set
+		err := s.UnmarshalBinary(sealed(append(body, 0, 0, 0, 2*(count-1)+1)))
+		if want := count <= MaxChoices; (err == nil) != want || want && s.Len() != int(count) {
+			t.Errorf("%d conditions: %v, %d rules", count, err, s.Len())
+		}
+	}
+}
+
 func FuzzUnmarshalBinary(f *testing.F) {
 	for _, s := range []*Set{
 		{}, read(f, "a.b wg0", "*.c.b direct user=1 cgroup=/y", "10.0.0.0/8 block cgroup=/x", "default wg0,wg1", "2001:db8::1 block"),

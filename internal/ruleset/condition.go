@@ -13,7 +13,7 @@ import (
 // the same tasks.
 type Condition struct {
 	User   bool   // only tasks of UID; otherwise UID is 0
-	UID    uint32 // as the kernel has it, in the host's user namespace
+	UID    uint32 // real, not effective, as the host's user namespace has it
 	Cgroup string // only tasks in this cgroup or below it: a path from the root of cgroup v2, beginning with '/', as ParseCondition makes it; "": all
 }
 

@@ -77,6 +77,14 @@ func (s *Set) each(sl slot) func(yield func(Condition, targetID) bool) {
 	}
 }
 
+// conditions counts those of a slot.
+func (s *Set) conditions(sl slot) (n int) {
+	for ; sl&nodeBit != 0; sl = s.nodes[sl&^nodeBit].otherwise {
+		n++
+	}
+	return n
+}
+
 // of returns the target that sl has for exactly c.
 func (s *Set) of(sl slot, c Condition) targetID {
 	for cond, id := range s.each(sl) {

@@ -205,11 +205,7 @@ func (r *reader) countConditions(kind pattern.Kind, key []byte, other pattern.Pa
 	} else {
 		sl = r.set.slotsOf(key)[kind]
 	}
-	count := 0
-	for ; sl&nodeBit != 0; sl = r.set.nodes[sl&^nodeBit].otherwise {
-		count++
-	}
-	if count > MaxChoices {
+	if r.set.conditions(sl) > MaxChoices {
 		return fmt.Errorf("more than %d rules with conditions for one pattern", MaxChoices)
 	}
 	return nil
