@@ -13,24 +13,34 @@ import (
 //	@@||x^       an exception, likewise
 //	x            x itself; so are the names of a line of a hosts file
 //
-// The modifier $important is taken and means nothing here: of one name, our exceptions come first always. A rule with any other
-// modifier holds only at times, and is counted; so is every other kind of rule, and what stands for another list or for
-// some readers only (!#include, !#if). Other '!', and '#', begin a comment.
+// An exception is for all rules below its name, too, except those with $important, which in their turn give way to an
+// exception with $important. $badfilter takes away the same list's rule that is the same otherwise. What is taken back in
+// these ways is no item. A rule with any other modifier holds only at times, and is counted; so is every other kind of
+// rule, and what stands for another list or for some readers only (!#include, !#if). Other '!', and '#', begin a comment.
 func readAdblock(r *reading) error {
-	return eachLine(r.in, func(number int, line []byte) error {
-		if isHosts, err := r.hostsLine(number, line); isHosts || err != nil {
-			return err
-		}
-		kind, name, exception, why := adblockRule(line)
-		switch {
-		case why != "":
-			r.skip(why, number, line)
-			return nil
-		case name == nil:
-			return nil
-		}
-		return r.name(kind, name, exception, number)
+	return r.excepting(true, func(r *reading, c *class) error {
+		return eachLine(r.in, func(number int, line []byte) error {
+			*c = 0
+			if isHosts, err := r.hostsLine(number, line); isHosts || err != nil {
+				return err
+			}
+			kind, name, of, why := adblockRule(line)
+			switch {
+			case why != "":
+				r.skip(why, number, line)
+				return nil
+			case name == nil:
+				return nil
+			}
+			*c = of
+			return r.name(kind, name, number)
+		})
 	})
+}
+
+// modifiers are those that are taken.
+var modifiers = map[string]class{
+	"important": important, "badfilter": bad, "important,badfilter": important | bad, "badfilter,important": important | bad,
 }
 
 var (
@@ -41,23 +51,27 @@ var (
 )
 
 // adblockRule reads one rule: which name it is about, nil if it is a comment, or why it cannot be expressed.
-func adblockRule(line []byte) (kind pattern.Kind, name []byte, exception bool, why string) {
+func adblockRule(line []byte) (kind pattern.Kind, name []byte, c class, why string) {
 	if why, ok := adblockOther(line); ok {
-		return 0, nil, false, why
+		return 0, nil, 0, why
 	}
-	rule, exception := bytes.CutPrefix(withoutComment(line), []byte("@@"))
+	rule, excepted := bytes.CutPrefix(withoutComment(line), []byte("@@"))
 	if regexpRule.Match(rule) {
-		return 0, nil, false, "regexp"
+		return 0, nil, 0, "regexp"
 	}
-	rule, modifiers, modified := bytes.Cut(rule, []byte("$"))
-	if modified && string(modifiers) != "important" {
-		return 0, nil, false, modifierWord(modifiers)
+	rule, modifier, modified := bytes.Cut(rule, []byte("$"))
+	c = modifiers[string(modifier)]
+	if modified && c == 0 {
+		return 0, nil, 0, "modifier"
+	}
+	if excepted {
+		c |= exception
 	}
 	kind, name, why = adblockPattern(rule)
-	if why == "" && kind == pattern.Exact && (exception || modified) {
-		return 0, nil, false, "part of a name" // only alone in its line it is a name
+	if why == "" && kind == pattern.Exact && c != 0 {
+		return 0, nil, 0, "part of a name" // only alone in its line it is a name
 	}
-	return kind, name, exception, why
+	return kind, name, c, why
 }
 
 // adblockOther tells whether a line is no rule about names, and by which word it is counted; none for a comment.
@@ -81,16 +95,6 @@ func withoutComment(line []byte) []byte {
 		return word
 	}
 	return line
-}
-
-// modifierWord is the word for rules with modifiers; $badfilter has its own, for it takes another rule away.
-func modifierWord(modifiers []byte) string {
-	for m := range bytes.SplitSeq(modifiers, []byte(",")) {
-		if string(m) == "badfilter" {
-			return "badfilter"
-		}
-	}
-	return "modifier"
 }
 
 // adblockPattern reads what is left of a rule without "@@" and modifiers.

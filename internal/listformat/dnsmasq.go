@@ -12,30 +12,38 @@ import (
 //	server=/x/y/192.0.2.53   x and y with their subdomains; local=, address=, ipset= and nftset= likewise
 //	server=/.x/192.0.2.53    the same
 //	server=/*.x/192.0.2.53   x's subdomains
-//	server=/x/#              an exception: x goes the usual way; local= likewise
+//	server=/x/#              an exception: x goes the usual way, whatever else is said of x; local= likewise
 //
 // "/*x/" is every name that ends in these letters, "/#/" any, "//" all names without a dot: counted. So are all other
 // options. '#' begins a comment, at the start of a line or after white space.
 func readDnsmasq(r *reading) error {
-	return eachLine(r.in, func(number int, line []byte) error {
-		line = cutComment(line)
-		if len(line) == 0 {
-			return nil
-		}
-		key, value, _ := bytes.Cut(bytes.TrimPrefix(line, []byte("--")), []byte("="))
-		key, value = trim(key), trim(value)
-		if !isDnsmasqKey(string(key)) || len(value) == 0 || value[0] != '/' {
-			r.skip("other option", number, line)
-			return nil
-		}
-		end := bytes.LastIndexByte(value, '/')
-		if end == 0 {
-			r.skip("bad name", number, line)
-			return nil
-		}
-		usual := string(trim(value[end+1:])) == "#" && (string(key) == "server" || string(key) == "local")
-		return r.dnsmasqNames(number, value[1:end], usual)
+	return r.excepting(false, func(r *reading, c *class) error {
+		return eachLine(r.in, func(number int, line []byte) error { return r.dnsmasqLine(c, number, line) })
 	})
+}
+
+// dnsmasqLine emits the names of a line, and says in c whether they are exceptions.
+func (r *reading) dnsmasqLine(c *class, number int, line []byte) error {
+	line = cutComment(line)
+	if len(line) == 0 {
+		return nil
+	}
+	key, value, _ := bytes.Cut(bytes.TrimPrefix(line, []byte("--")), []byte("="))
+	key, value = trim(key), trim(value)
+	if !isDnsmasqKey(string(key)) || len(value) == 0 || value[0] != '/' {
+		r.skip("other option", number, line)
+		return nil
+	}
+	end := bytes.LastIndexByte(value, '/')
+	if end == 0 {
+		r.skip("bad name", number, line)
+		return nil
+	}
+	*c = 0
+	if string(trim(value[end+1:])) == "#" && (string(key) == "server" || string(key) == "local") {
+		*c = exception
+	}
+	return r.dnsmasqNames(number, value[1:end])
 }
 
 func isDnsmasqKey(key string) bool {
@@ -57,7 +65,7 @@ func cutComment(line []byte) []byte {
 }
 
 // dnsmasqNames emits the names between the slashes.
-func (r *reading) dnsmasqNames(number int, names []byte, exception bool) error {
+func (r *reading) dnsmasqNames(number int, names []byte) error {
 	for more := true; more; {
 		var name []byte
 		name, names, more = bytes.Cut(names, []byte("/"))
@@ -77,7 +85,7 @@ func (r *reading) dnsmasqNames(number int, names []byte, exception bool) error {
 		case name[0] == '.':
 			name = name[1:]
 		}
-		if err := r.name(kind, name, exception, number); err != nil {
+		if err := r.name(kind, name, number); err != nil {
 			return err
 		}
 	}

@@ -150,9 +150,9 @@ func (g *geositeList) domain(b []byte) error {
 	case typeRegexp:
 		g.skip("regexp", 0, value)
 	case typeSuffix:
-		return g.name(pattern.Suffix, value, false, 0)
+		return g.name(pattern.Suffix, value, 0)
 	case typeExact:
-		return g.name(pattern.Exact, value, false, 0)
+		return g.name(pattern.Exact, value, 0)
 	default:
 		g.skip("unknown type", 0, value)
 	}

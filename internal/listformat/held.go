@@ -7,7 +7,7 @@ import (
 	"github.com/domain-route/domain-route/internal/pattern"
 )
 
-// maxRule is how many bytes the patterns of one rule may take while they wait for its end: some four million names.
+// maxRule is how many bytes the patterns of one rule, or list, may take while they wait for its end: some four million names.
 const maxRule = 128 << 20
 
 // heldItems holds patterns and where they stand in little memory: four bytes for the line, one for the kind, one for a
@@ -36,7 +36,7 @@ func (h *heldItems) add(item Item) error {
 			size = chunk
 		}
 		if len(h.chunks) > maxRule/chunk {
-			return &Error{Reason: fmt.Sprintf("a rule has more than %d MiB of names; split it", maxRule>>20)}
+			return &Error{Reason: fmt.Sprintf("a rule or list has more than %d MiB of names; split it", maxRule>>20)}
 		}
 		h.chunks = append(h.chunks, make([]byte, 0, size))
 		last++

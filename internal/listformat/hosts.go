@@ -41,7 +41,7 @@ func (r *reading) hostsLine(number int, line []byte) (bool, error) {
 			r.skip("host's own name", number, word)
 			continue
 		}
-		if err := r.name(pattern.Exact, word, false, number); err != nil {
+		if err := r.name(pattern.Exact, word, number); err != nil {
 			return true, err
 		}
 	}

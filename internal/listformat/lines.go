@@ -111,13 +111,13 @@ func hasLetters(name pattern.Name) bool {
 }
 
 // name emits the pattern of that kind for the name that text is, or counts it as a bad name. line may be 0.
-func (r *reading) name(kind pattern.Kind, text []byte, exception bool, line int) error {
+func (r *reading) name(kind pattern.Kind, text []byte, line int) error {
 	name, ok := parseName(text)
 	if !ok {
 		r.skip("bad name", line, text)
 		return nil
 	}
-	return r.emit(Item{Pattern: pattern.Pattern{Kind: kind, Name: name}, Exception: exception, Line: line})
+	return r.emit(Item{Pattern: pattern.Pattern{Kind: kind, Name: name}, Line: line})
 }
 
 // skip counts one entry that cannot be expressed.

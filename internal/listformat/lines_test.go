@@ -51,12 +51,12 @@ func TestLineFormats(t *testing.T) {
 		{Options{Format: Hosts}, "127.0.0.1 a b # c", []string{"=a", "=b"}},
 		{Options{Format: Hosts}, "::1 localhost a\nx y\n1.1.1.1", []string{"=a", "host's own name: localhost", "no address: x y", "no name: 1.1.1.1"}},
 		{Options{Format: Dnsmasq}, "server=/a/.b/*.c/1.1.1.1", []string{"a", "b", "*.c"}},
-		{Options{Format: Dnsmasq}, "server=/a/#\naddress=/b/#\n--local=/c/ # x", []string{"@a", "b", "c"}},
-		{Options{Format: Dnsmasq}, "local=/a/#\nipset=/b/#\n", []string{"@a", "b"}},
+		{Options{Format: Dnsmasq}, "server=/a/#\naddress=/b/#\n--local=/c/ # x", []string{"b", "c", "@a"}},
+		{Options{Format: Dnsmasq}, "local=/a/#\nipset=/b/#\n", []string{"b", "@a"}},
 		{Options{Format: Hosts}, `1.1.1.1 a\.b a\097`, []string{`bad name: a\.b`}},
 		{Options{Format: Dnsmasq}, "nftset=/a/b/4#inet#fw4#v,6#inet#fw4#w\nipset=/c/d,e", []string{"a", "b", "c"}},
 		{Options{Format: Dnsmasq}, "server=/*a.b/#/1.1\nserver=//1.1\nno-poll", []string{"string suffix: *a.b", "any name: /#/", "names without dots: //", "other option: no-poll"}},
-		{Options{Format: Adblock}, "||a^\n@@||b^$important\nc # d\n1.1.1.1 e", []string{"a", "@b", "=c", "=e"}},
+		{Options{Format: Adblock}, "||a^\n@@||b^$important\nc # d\n1.1.1.1 e", []string{"a", "=c", "=e", "@b"}},
 		{Options{Format: Adblock}, "a##b", []string{"cosmetic: a##b"}},
 		{Options{Format: Adblock}, "##.b", []string{"cosmetic: ##.b"}},
 		{Options{Format: Adblock}, "###b", []string{"cosmetic: ###b"}},
@@ -66,7 +66,6 @@ func TestLineFormats(t *testing.T) {
 		{Options{Format: Adblock}, "/^a\\d+$/", []string{"regexp: /^a\\d+$/"}},
 		{Options{Format: Adblock}, "/^a$/$important", []string{"regexp: /^a$/$important"}},
 		{Options{Format: Adblock}, "||a^$important,client=b", []string{"modifier: ||a^$important,client=b"}},
-		{Options{Format: Adblock}, "||a^$badfilter", []string{"badfilter: ||a^$badfilter"}},
 		{Options{Format: Adblock}, "||*.a^", []string{"wildcard: ||*.a^"}},
 		{Options{Format: Adblock}, "||a/b^", []string{"path: ||a/b^"}},
 		{Options{Format: Adblock}, "|a^", []string{"anchored: |a^"}},
@@ -176,5 +175,19 @@ func TestPlainIsOurSyntax(t *testing.T) {
 				t.Errorf("%q: %v, %v; as a pattern %v, %v", word, report, readErr, p, err)
 			}
 		}
+	}
+}
+
+// Formats has each format there is a reader for, once.
+func TestFormats(t *testing.T) {
+	all := map[Format]bool{}
+	for _, f := range Formats() {
+		if readers[f] == nil {
+			t.Errorf("%s has no reader", f)
+		}
+		all[f] = true
+	}
+	if len(all) != len(readers) || len(all) != len(Formats()) {
+		t.Errorf("%v", Formats())
 	}
 }

@@ -27,6 +27,11 @@ const (
 	ClashClassical Format = "clash-classical" // rule provider, behavior classical, YAML or text
 )
 
+// Formats returns all formats, in the order of their constants.
+func Formats() []Format {
+	return []Format{Plain, Hosts, Dnsmasq, Adblock, V2fly, Geosite, SingBox, ClashDomain, ClashClassical}
+}
+
 // Options say how to read a list.
 type Options struct {
 	Format   Format
@@ -43,7 +48,7 @@ type Options struct {
 // Item is one pattern of a list.
 type Item struct {
 	Pattern   pattern.Pattern // never Default
-	Exception bool            // the list excludes it: @@||name^, server=/name/#; it is to be left alone
+	Exception bool            // the list excludes it: @@||name^, server=/name/#; it is to be left alone. No other item is for the same pattern.
 	File      string          // where it stands, if not in the list itself: the name given to Include
 	Line      int             // where it stands, from 1; 0 in a Geosite, which has no lines
 }
@@ -132,7 +137,8 @@ var readers = map[Format]func(*reading) error{
 	ClashClassical: readClashClassical,
 }
 
-// Read reads a whole list and gives its patterns to emit in their order, in bounded memory. Entries that rules cannot
+// Read reads a whole list and gives its patterns to emit, in bounded memory: in their order, or for formats that have
+// exceptions these behind the others, and without what they take back. Entries that rules cannot
 // express, or that are no names, are counted and never widened. Errors are of the reader, of emit, or *Error.
 func Read(in io.Reader, o Options, emit func(Item) error) (Report, error) {
 	read, ok := readers[o.Format]

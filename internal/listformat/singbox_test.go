@@ -198,7 +198,7 @@ func TestHeldItems(t *testing.T) {
 	for n := 0; err == nil && n <= maxRule; n += len(long.Name) {
 		err = held.add(Item{Pattern: long})
 	}
-	if err == nil || !strings.Contains(err.Error(), "a rule has more than 128 MiB") {
+	if err == nil || !strings.Contains(err.Error(), "a rule or list has more than 128 MiB") {
 		t.Errorf("error is %v", err)
 	}
 }

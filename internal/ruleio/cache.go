@@ -20,7 +20,7 @@ var (
 // cacheMagic is followed by the version of the format: raise it when the same inputs come to other rules, too.
 const (
 	cacheMagic   = "domain-route rules"
-	cacheVersion = 1
+	cacheVersion = 2
 )
 
 // cacheHead is what stands before the findings and the rules; SHA-256 over all of it stands at the end.

@@ -31,6 +31,31 @@ func (l *loader) publicSuffix(p pattern.Pattern, at func() Place) {
 	})
 }
 
+// outranked notes the rules of lists, all read by now, that come first at the very name of a rule of the files, being
+// for less than it is.
+func (l *loader) outranked(k key, target ruleset.Target, here Place) {
+	if k.p.Kind != pattern.Suffix {
+		return
+	}
+	conditions := []ruleset.Condition{k.c, {}}
+	if k.c == conditions[1] {
+		conditions = conditions[1:]
+	}
+	for _, kind := range []pattern.Kind{pattern.Exact, pattern.Subdomains} {
+		for _, c := range conditions {
+			other := key{pattern.Pattern{Kind: kind, Name: k.p.Name}, c}
+			to, ok := l.out.Rules.Get(other.p, other.c)
+			if _, said := l.inline[other]; said || !ok || to == target {
+				continue
+			}
+			i := l.notes.add(Outranked, here, Place{}, func() string {
+				return fmt.Sprintf("%s goes to %s here, but %s goes to %s by a list, and comes first", k, target, other, to)
+			})
+			l.seek(i, other, to, len(l.lists))
+		}
+	}
+}
+
 // check looks at each rule among the others, if that is asked for.
 func (l *loader) check() error {
 	if !l.o.Thorough {

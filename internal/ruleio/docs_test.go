@@ -27,7 +27,7 @@ func TestReference(t *testing.T) {
 	for _, typ := range []reflect.Type{reflect.TypeFor[document](), reflect.TypeFor[ruleItem](), reflect.TypeFor[listItem]()} {
 		words = append(words, keysOf(typ)...)
 	}
-	for _, k := range []Kind{Overridden, Overlap, Unreachable, Redundant, PublicSuffix, Unused, NearTarget} {
+	for _, k := range []Kind{Overridden, Overlap, Outranked, Unreachable, Redundant, PublicSuffix, Unused, Empty, NearTarget} {
 		words = append(words, string(k))
 	}
 	for _, w := range append(words, reserved...) {

@@ -1,6 +1,10 @@
 package ruleio
 
-import "maps"
+import (
+	"fmt"
+	"maps"
+	"strings"
+)
 
 // Kind is what a finding is about.
 type Kind string
@@ -9,12 +13,28 @@ type Kind string
 const (
 	Overridden   Kind = "overridden"    // an inline rule is beaten by a later file's, or beats a list's, with another target
 	Overlap      Kind = "overlap"       // two lists have one pattern with different targets; the later counts
+	Outranked    Kind = "outranked"     // an inline rule's very name has a more specific rule in a list, with another target
 	Unreachable  Kind = "unreachable"   // a rule can never decide anything
 	Redundant    Kind = "redundant"     // without the rule all would be the same
 	PublicSuffix Kind = "public_suffix" // a rule is for everybody's names below a public suffix
 	Unused       Kind = "unused"        // remove or without takes nothing away
+	Empty        Kind = "empty"         // a list gives no rule; Other is where the configuration names it
 	NearTarget   Kind = "near_target"   // a target is taken for an interface, and is nearly the name of a target
 )
+
+// Strict says what the findings are that --strict refuses, "" if there are none.
+func (l *Loaded) Strict() string {
+	var all []string
+	for _, one := range []struct {
+		kind Kind
+		text string
+	}{{PublicSuffix, "public suffixes with a rule"}, {Empty, "lists that give no rule"}} {
+		if n := l.Counts[one.kind]; n > 0 {
+			all = append(all, fmt.Sprintf("%s: %d", one.text, n))
+		}
+	}
+	return strings.Join(all, ", ")
+}
 
 // MaxFindings is how many findings of each kind are kept; the others are counted only.
 const MaxFindings = 20

@@ -4,13 +4,11 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"io"
 	"path"
 	"strings"
 
 	"github.com/domain-route/domain-route/internal/listformat"
-	"github.com/domain-route/domain-route/internal/pattern"
 	"github.com/domain-route/domain-route/internal/ruleset"
 )
 
@@ -81,19 +79,20 @@ func (l *loader) readLists() error {
 func (l *loader) readList(number int) error {
 	one := l.lists[number]
 	guessed := one.options.Format == ""
-	taker := &taker{loader: l, list: one, number: number, earlier: l.out.Rules.Len() > 0}
-	begin := true
-	report, err := l.read(one, func(i listformat.Item) error {
-		if begin && taker.quarrels() { // now that the format is known
-			taker.own = make(map[uint64]struct{})
-		}
-		begin = false
-		return taker.take(i)
-	})
+	taker := &taker{loader: l, list: one, number: number}
+	report, err := l.read(one, taker.take)
 	if err != nil {
 		return err
 	}
 	l.out.Lists = append(l.out.Lists, ListReport{Path: one.path, Format: one.options.Format, Guessed: guessed, Without: taker.without, Report: report})
+	if report.Items == 0 {
+		l.notes.add(Empty, Place{Path: one.path}, one.part.place(one.item.File.at), func() string {
+			if len(report.Skipped) > 0 {
+				return "the list gives no rule: all it has was skipped"
+			}
+			return "the list gives no rule: nothing is in it"
+		})
+	}
 	for i, w := range one.item.Without {
 		if !one.without.used[i] {
 			l.notes.add(Unused, one.part.place(w.at), Place{}, func() string {
@@ -224,10 +223,6 @@ type taker struct {
 	list    *list
 	number  int
 	without int
-	earlier bool // there are rules of earlier lists
-
-	exceptions map[pattern.Pattern]bool // of this list: they beat its other items
-	own        map[uint64]struct{}      // hashes of items of this list, where they could be mistaken for an earlier one's; nil: nowhere
 }
 
 func (t *taker) take(i listformat.Item) error {
@@ -235,22 +230,11 @@ func (t *taker) take(i listformat.Item) error {
 		t.without++
 		return nil
 	}
-	target := t.list.target
-	switch {
-	case i.Exception:
-		target = ruleset.Target{Kind: ruleset.Direct}
-		if t.exceptions == nil {
-			t.exceptions = make(map[pattern.Pattern]bool)
-		}
-		t.exceptions[i.Pattern] = true
-	case t.exceptions[i.Pattern]:
-		return nil
-	}
 	rules := t.out.Rules
-	k := key{i.Pattern, t.list.cond}
+	k, target := key{i.Pattern, t.list.cond}, t.list.targetOf(i)
 	old, replaced := rules.Add(ruleset.Rule{Pattern: k.p, Condition: k.c, Target: target})
 	switch {
-	case replaced && old != target && t.earlier && (!i.Exception || !t.has(i.Pattern)):
+	case replaced && old != target:
 		at := t.list.place(i)
 		n := t.notes.add(Overlap, at, Place{}, func() string {
 			return fmt.Sprintf("%s goes to %s here, and to %s in an earlier list", k, target, old)
@@ -259,29 +243,16 @@ func (t *taker) take(i listformat.Item) error {
 	case !replaced && rules.Len() > t.o.most:
 		return &Error{Path: t.list.path, Line: i.Line, Reason: t.tooMany()}
 	}
-	t.remember(i)
 	t.lone(i.Pattern, func() Place { return t.list.place(i) })
 	return nil
 }
 
-// remember notes an item where a later exception of the same list could be taken for a quarrel with an earlier list.
-func (t *taker) remember(i listformat.Item) {
-	if t.own != nil && !i.Exception {
-		t.own[maphash.Comparable(ownSeed, i.Pattern)] = struct{}{}
+// targetOf is where an item's connections go.
+func (one *list) targetOf(i listformat.Item) ruleset.Target {
+	if i.Exception {
+		return ruleset.Target{Kind: ruleset.Direct}
 	}
-}
-
-func (t *taker) has(p pattern.Pattern) bool {
-	_, ok := t.own[maphash.Comparable(ownSeed, p)]
-	return ok
-}
-
-var ownSeed = maphash.MakeSeed()
-
-// quarrels tells whether the list has exceptions that may be for what an earlier list has, too.
-func (t *taker) quarrels() bool {
-	f := t.list.options.Format
-	return t.earlier && t.list.target.Kind != ruleset.Direct && (f == listformat.Adblock || f == listformat.Dnsmasq)
+	return one.target
 }
 
 // place is where an item of the list stands.

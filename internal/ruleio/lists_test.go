@@ -130,3 +130,92 @@ func TestLeftAlone(t *testing.T) {
 		}
 	}
 }
+
+// An overlap names what stands in the later list, not what that takes back itself further down.
+func TestOverlapNamesWhatStands(t *testing.T) {
+	f := files{"one": "a.x\nb.x\nc.x\n", "adb": "||a.x^\n||b.x^\n@@||a.x^\n||b.x^$badfilter\n", "dns": "server=/c.x/1.1.1.1\nserver=/c.x/#\n"}
+	l := load(t, f, "c.yaml", "lists:\n - {file: one, "+plainSuffix+", target: w1}\n - {file: adb, format: adblock, target: w2}\n - {file: dns, format: dnsmasq, target: w2}\n")
+	want := []Finding{
+		{Overlap, "a.x goes to direct here, and to w1 in an earlier list", Place{"adb", 3}, Place{"one", 1}},
+		{Overlap, "c.x goes to direct here, and to w1 in an earlier list", Place{"dns", 2}, Place{"one", 3}},
+	}
+	if diff := cmp.Diff(want, l.Findings); diff != "" || rulesOf(t, l) != "a.x direct\nb.x w1\nc.x direct\n" {
+		t.Errorf("%s\n%s", diff, rulesOf(t, l))
+	}
+}
+
+// What a list excepts leaves other lists' entries below that name alone.
+func TestExceptionIsForItsOwnList(t *testing.T) {
+	f := files{"one": "||a.x^\n", "two": "||a.x^\n||b.x^\n@@||x^\n"}
+	l := load(t, f, "c.yaml", "lists: [{file: one, format: adblock, target: w1, user: 5}, {file: one, format: adblock, target: w1}, {file: two, format: adblock, target: w2, user: 5}]")
+	if got, want := rulesOf(t, l), "x direct user=5\na.x w1 user=5\na.x w1\n"; got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
+}
+
+// A list that gives nothing, as a failed download does, is told of: applied, it would take all its rules away.
+func TestEmptyList(t *testing.T) {
+	f := files{"zero": "", "notes": "# a\n", "page": "<html>\n<p>Not found\n", "back": "||x^\n||x^$badfilter\n", "one": "a.x\nb c\n"}
+	l := load(t, f, "c.yaml", `lists:
+  - {file: zero, format: hosts, target: w}
+  - {file: notes, format: plain, match: exact, target: w}
+  - {file: page, format: plain, match: exact, target: w}
+  - {file: back, format: adblock, target: w}
+  - {file: one, format: plain, match: exact, target: w, without: [a.x]}
+`)
+	want := []Finding{
+		{Empty, "the list gives no rule: nothing is in it", Place{Path: "zero"}, Place{"c.yaml", 2}},
+		{Empty, "the list gives no rule: nothing is in it", Place{Path: "notes"}, Place{"c.yaml", 3}},
+		{Empty, "the list gives no rule: all it has was skipped", Place{Path: "page"}, Place{"c.yaml", 4}},
+		{Empty, "the list gives no rule: nothing is in it", Place{Path: "back"}, Place{"c.yaml", 5}},
+	}
+	if diff := cmp.Diff(want, l.Findings); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// What --strict refuses is said; nothing else is.
+func TestStrict(t *testing.T) {
+	f := files{"zero": "", "one": "a.x\n"}
+	for text, want := range map[string]string{
+		"rules: [{match: [com, net, a.x], target: w}]":                                                        "public suffixes with a rule: 2",
+		"lists: [{file: zero, format: hosts, target: w}]":                                                     "lists that give no rule: 1",
+		"rules: [{match: com, target: w}]\nlists: [{file: zero, format: hosts, target: w}]":                   "public suffixes with a rule: 1, lists that give no rule: 1",
+		"rules: [{match: a.x, target: w}]\nlists: [{file: one, format: plain, match: suffix, target: block}]": "",
+	} {
+		if l := load(t, f, "c.yaml", text); l.Strict() != want {
+			t.Errorf("%s: %q, want %q", text, l.Strict(), want)
+		}
+	}
+}
+
+// A list's rule at the very name of an inline rule comes first if it is the more specific one: that is told, unless the
+// inline rules say so themselves or nothing differs.
+func TestOutranked(t *testing.T) {
+	f := files{"h": "0.0.0.0 ads.x same.x said.x cond.x\n", "s": "\n*.ads.x\n*.only.x\n"}
+	l := load(t, f, "c.yaml", `rules:
+  - {match: [ads.x, below.x], target: wg0}
+  - {match: [same.x, said.x], target: block}
+  - {match: "=said.x", target: wg1}
+  - {match: ["=ads.x", "*.only.x"], target: wg1, user: 7}
+  - {match: cond.x, target: wg0, user: 5}
+  - {match: [only.x, below.x], target: wg0, cgroup: /c}
+lists:
+  - {file: h, target: block}
+  - {file: s, format: plain, match: suffix, target: direct, cgroup: /c}
+`)
+	var got []Finding
+	for _, n := range l.Findings {
+		if n.Kind == Outranked {
+			got = append(got, n)
+		}
+	}
+	want := []Finding{
+		{Outranked, "ads.x goes to wg0 here, but =ads.x goes to block by a list, and comes first", Place{"c.yaml", 2}, Place{"h", 1}},
+		{Outranked, "cond.x user=5 goes to wg0 here, but =cond.x goes to block by a list, and comes first", Place{"c.yaml", 6}, Place{"h", 1}},
+		{Outranked, "only.x cgroup=/c goes to wg0 here, but *.only.x cgroup=/c goes to direct by a list, and comes first", Place{"c.yaml", 7}, Place{"s", 3}},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}

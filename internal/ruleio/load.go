@@ -228,6 +228,7 @@ func (l *loader) addRule(k key, r inline) {
 		})
 		l.seek(i, k, old, len(l.lists))
 	}
+	l.outranked(k, r.target, here)
 	l.lone(k.p, func() Place { return here })
 }
 

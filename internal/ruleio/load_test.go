@@ -213,6 +213,7 @@ func TestLists(t *testing.T) {
 	}
 	wantFindings := []Finding{
 		{Overlap, "two.x goes to direct here, and to w2 in an earlier list", Place{"adb", 2}, Place{"one", 1}},
+		{Overlap, "three.x goes to direct here, and to w2 in an earlier list", Place{"adb", 5}, Place{"one", 2}},
 		{Unused, "zz leaves out nothing of w", Place{"c.yaml", 5}, Place{}},
 	}
 	if diff := cmp.Diff(wantFindings, l.Findings); diff != "" {
@@ -222,7 +223,7 @@ func TestLists(t *testing.T) {
 	for _, r := range l.Lists {
 		got = append(got, strings.TrimSpace(fmt.Sprintln(r.Path, r.Format, r.Guessed, r.Without, r.Items)))
 	}
-	if diff := cmp.Diff([]string{"h hosts true 0 2", "one plain false 0 2", "adb adblock false 0 5", "w plain false 6 9"}, got); diff != "" {
+	if diff := cmp.Diff([]string{"h hosts true 0 2", "one plain false 0 2", "adb adblock false 0 3", "w plain false 6 9"}, got); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -47,10 +47,7 @@ func (l *loader) findPlaces() error {
 			if _, ok := missing[k]; !ok || one.without.covers(i.Pattern) {
 				return nil
 			}
-			target := one.target
-			if i.Exception {
-				target = ruleset.Target{Kind: ruleset.Direct}
-			}
+			target := one.targetOf(i)
 			missing[k] = slices.DeleteFunc(missing[k], func(s sought) bool {
 				if s.target != target {
 					return false

@@ -233,11 +233,12 @@ func (a *attribute) decode(f *File, n *yaml.Node) *Error {
 }
 
 // formats are the formats of lists, as text.
-var formats = []string{
-	string(listformat.Plain), string(listformat.Hosts), string(listformat.Dnsmasq), string(listformat.Adblock),
-	string(listformat.V2fly), string(listformat.Geosite), string(listformat.SingBox),
-	string(listformat.ClashDomain), string(listformat.ClashClassical),
-}
+var formats = func() (words []string) {
+	for _, f := range listformat.Formats() {
+		words = append(words, string(f))
+	}
+	return words
+}()
 
 func (w *formatWord) decode(f *File, n *yaml.Node) *Error {
 	known, err := f.oneOf(n, formats...)

@@ -1,0 +1,109 @@
+package listformat
+
+import (
+	"fmt"
+
+	"github.com/domain-route/domain-route/internal/pattern"
+)
+
+// class is how an entry of a list stands to the others of it: of those for one name the highest decides.
+type class uint8
+
+const (
+	exception class = 1 << iota // what the list leaves alone
+	important                   // comes before what is not
+	bad                         // takes the same entry without this bit away
+	classes   = bad
+)
+
+// maxMarks is how many names a list may except, or take away: each is held twice, and no list has so many.
+const maxMarks = 1 << 20
+
+// excepting holds the entries of a list until all its exceptions are known, and then emits those that stand.
+type excepting struct {
+	below bool // an exception is for all below its name, too
+	held  [classes]heldItems
+	marks map[mark]uint8 // a bit for each class of entry there is, without the lowest
+}
+
+type mark struct {
+	kind pattern.Kind
+	name pattern.Name
+}
+
+// excepting has read emit to what holds all entries, each of the class that c is then, and emits those that stand.
+func (r *reading) excepting(below bool, read func(r *reading, c *class) error) error {
+	var c class
+	e := excepting{below: below}
+	in := *r
+	in.emit = func(i Item) error { return e.add(i, c) }
+	if err := read(&in, &c); err != nil {
+		return err
+	}
+	return e.emit(r.emit)
+}
+
+// add holds an entry.
+func (e *excepting) add(i Item, c class) error {
+	if c != 0 {
+		if e.marks == nil {
+			e.marks = make(map[mark]uint8)
+		}
+		e.marks[mark{i.Pattern.Kind, i.Pattern.Name}] |= 1 << c
+		if len(e.marks) > maxMarks {
+			return &Error{Line: i.Line, Reason: fmt.Sprintf("the list has more than %d exceptions; split it", maxMarks)}
+		}
+	}
+	if c&bad != 0 {
+		return nil
+	}
+	return e.held[c].add(i)
+}
+
+// emit gives what stands to do, class by class.
+func (e *excepting) emit(do emitter) error {
+	for c := range classes {
+		err := e.held[c].each(func(i Item) error {
+			if e.isVoid(i.Pattern, c) {
+				return nil
+			}
+			i.Exception = c&exception != 0
+			return do(i)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// isVoid tells whether an entry is taken away, or is nothing but what a higher one with another outcome is for. It is
+// void, too, where that one is void itself: then something higher still is for both.
+func (e *excepting) isVoid(p pattern.Pattern, c class) bool {
+	if len(e.marks) == 0 {
+		return false
+	}
+	if e.marks[mark{p.Kind, p.Name}]&(1<<(c|bad)) != 0 {
+		return true
+	}
+	if !e.below {
+		return e.higher(mark{p.Kind, p.Name}, c)
+	}
+	for n, ok := p.Name, true; ok; n, ok = n.Parent() {
+		if e.higher(mark{pattern.Suffix, n}, c) {
+			return true
+		}
+	}
+	return false
+}
+
+// higher tells whether a class above c, with another outcome, is at a place and not taken away.
+func (e *excepting) higher(at mark, c class) bool {
+	there := e.marks[at]
+	for other := c + 1; other < classes; other += 2 {
+		if there&(1<<other) != 0 && there&(1<<(other|bad)) == 0 {
+			return true
+		}
+	}
+	return false
+}
