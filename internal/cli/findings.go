@@ -62,8 +62,8 @@ func (a *app) printSkipped(path string, r listformat.Report) {
 
 // refused is the error for findings that --strict does not let pass.
 func (l *loaded) refused(strict bool) error {
-	if n := l.Counts[ruleio.PublicSuffix]; strict && n > 0 {
-		return usageError{fmt.Errorf("public suffixes with a rule: %d; nothing is changed; without --strict they are taken", n)}
+	if what := l.Strict(); strict && what != "" {
+		return usageError{fmt.Errorf("%s; nothing is changed; without --strict they are taken", what)}
 	}
 	return nil
 }
