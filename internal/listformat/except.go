@@ -2,6 +2,7 @@ package listformat
 
 import (
 	"fmt"
+	"hash/maphash"
 
 	"github.com/domain-route/domain-route/internal/pattern"
 )
@@ -16,7 +17,7 @@ const (
 	classes   = bad
 )
 
-// maxMarks is how many names a list may except, or take away: each is held twice, and no list has so many.
+// maxMarks is how many names a list may except, or take away: no list has so many.
 const maxMarks = 1 << 20
 
 // excepting holds the entries of a list until all its exceptions are known, and then emits those that stand.
@@ -24,11 +25,16 @@ type excepting struct {
 	below bool // an exception is for all below its name, too
 	held  [classes]heldItems
 	marks map[mark]uint8 // a bit for each class of entry there is, without the lowest
+	all   uint8          // of these bits those that are anywhere
 }
 
-type mark struct {
-	kind pattern.Kind
-	name pattern.Name
+// mark is 128 bits for a pattern, seeded by chance: less memory than its name, and no two meet.
+type mark [2]uint64
+
+var markSeeds = [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}
+
+func markOf(k pattern.Kind, n pattern.Name) mark {
+	return mark{maphash.String(markSeeds[0], string(n)) + uint64(k), maphash.String(markSeeds[1], string(n))}
 }
 
 // excepting has read emit to what holds all entries, each of the class that c is then, and emits those that stand.
@@ -49,7 +55,8 @@ func (e *excepting) add(i Item, c class) error {
 		if e.marks == nil {
 			e.marks = make(map[mark]uint8)
 		}
-		e.marks[mark{i.Pattern.Kind, i.Pattern.Name}] |= 1 << c
+		e.marks[markOf(i.Pattern.Kind, i.Pattern.Name)] |= 1 << c
+		e.all |= 1 << c
 		if len(e.marks) > maxMarks {
 			return &Error{Line: i.Line, Reason: fmt.Sprintf("the list has more than %d exceptions; split it", maxMarks)}
 		}
@@ -63,6 +70,9 @@ func (e *excepting) add(i Item, c class) error {
 // emit gives what stands to do, class by class.
 func (e *excepting) emit(do emitter) error {
 	for c := range classes {
+		if e.all>>(c+1) == 0 {
+			e.marks = nil // nothing can be void any more: the items get the memory
+		}
 		err := e.held[c].each(func(i Item) error {
 			if e.isVoid(i.Pattern, c) {
 				return nil
@@ -83,14 +93,14 @@ func (e *excepting) isVoid(p pattern.Pattern, c class) bool {
 	if len(e.marks) == 0 {
 		return false
 	}
-	if e.marks[mark{p.Kind, p.Name}]&(1<<(c|bad)) != 0 {
+	if e.marks[markOf(p.Kind, p.Name)]&(1<<(c|bad)) != 0 {
 		return true
 	}
 	if !e.below {
-		return e.higher(mark{p.Kind, p.Name}, c)
+		return e.higher(markOf(p.Kind, p.Name), c)
 	}
 	for n, ok := p.Name, true; ok; n, ok = n.Parent() {
-		if e.higher(mark{pattern.Suffix, n}, c) {
+		if e.higher(markOf(pattern.Suffix, n), c) {
 			return true
 		}
 	}

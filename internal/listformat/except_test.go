@@ -3,10 +3,13 @@ package listformat
 import (
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/domain-route/domain-route/internal/testlist"
 )
 
 // What a list takes back of its own is not among its items.
@@ -43,6 +46,39 @@ func TestTooManyExceptions(t *testing.T) {
 	_, err := Read(strings.NewReader(b.String()), Options{Format: Adblock}, func(Item) error { return nil })
 	if err == nil || !strings.Contains(err.Error(), "exceptions") {
 		t.Errorf("%v", err)
+	}
+}
+
+// An entry that waits takes little more than the bytes of its name. The marks of exceptions are let go before these are
+// given out, and what is given out is.
+func TestExceptingMemory(t *testing.T) {
+	const names = 200_000
+	for _, around := range []string{"||%s^\n", "@@||%s^\n"} {
+		var b strings.Builder
+		for _, n := range testlist.Names(1, names) {
+			fmt.Fprintf(&b, around, n)
+		}
+		text := b.String()
+		heap := func() int64 {
+			var m runtime.MemStats
+			runtime.GC()
+			runtime.ReadMemStats(&m)
+			return int64(m.HeapAlloc)
+		}
+		before, first, last, n := heap(), int64(0), int64(0), 0
+		_, err := Read(strings.NewReader(text), Options{Format: Adblock}, func(Item) error {
+			switch n++; n {
+			case 1:
+				first = heap() - before
+			case names:
+				last = heap() - before
+			}
+			return nil
+		})
+		runtime.KeepAlive(text)
+		if err != nil || n != names || first > 40*names || last > 3<<20 {
+			t.Errorf("%q: %d items, %v; %d bytes held at first, %d at last", around, n, err, first, last)
+		}
 	}
 }
 
