@@ -13,6 +13,9 @@ func TestImport(t *testing.T) {
 	s := startedSite(t)
 	s.must("rule", "add", "kept.test", "block")
 	s.write("ads.txt", "! list\n||ads.test^\n@@||good.ads.test^\n||x.test/path\n/regexp/\n")
+	if r := s.must("import", "ads.txt", "--target", "vpn0", "--dry-run", "-o", "json"); !strings.Contains(r.Stdout, `"kind": "Import"`) {
+		t.Errorf("%s", r.Stdout)
+	}
 	r := s.must("import", "ads.txt", "--target", "vpn0")
 	if r.Stdout != "+ ads.test vpn0\n+ good.ads.test direct\n" || !strings.Contains(r.Stderr, "no format is given; by its looks it is adblock") ||
 		!strings.Contains(r.Stderr, "applied; added: 2, deleted: 0, changed: 0; rules: 3") || strings.Count(r.Stderr, "skipped, since no rule can say it") != 2 {

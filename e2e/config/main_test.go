@@ -126,6 +126,7 @@ type state struct {
 		Files           []string
 		Differs, Cached bool
 		Error           string
+		Settings        []struct{ Key, Configured, Running string }
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 
 // applyOptions say what to do with a rule set that was read.
 type applyOptions struct {
+	kind   string // of what is printed; empty: Apply
 	dry    bool
 	keep   bool // rules that the new set has no word about
 	strict bool
@@ -28,6 +29,7 @@ type applied struct {
 	from, to *ruleset.Set // the same where nothing changes
 	rules    int
 	warnings []string
+	settings []setting // of the configuration, that run otherwise
 	reset    *resetList
 	failed   error // closing connections; the rules are as wanted
 }
@@ -40,6 +42,7 @@ type applyResult struct {
 	Findings []ruleio.Finding    `json:"findings"`
 	Counts   map[ruleio.Kind]int `json:"finding_counts"` // all of each kind; findings has the first
 	Lists    []ruleio.ListReport `json:"lists"`
+	Settings []setting           `json:"settings"` // of the configuration, that run otherwise: they are for start
 	Warnings []string            `json:"warnings"`
 	Reset    *resetList          `json:"reset,omitempty"` // --reset
 }
@@ -59,7 +62,8 @@ On a terminal the first 20 of each, elsewhere all. What lists hold that rules ca
 way, are told on standard error, with file and line.
 
 -f reads one other file instead: one of the form of the configuration, or rules as domain-route rule list prints them.
-What a configuration says of observers, history and the like is for domain-route start, not for this.`,
+What a configuration says of observers, history and the cgroup is for domain-route start, not for this, which warns where
+that differs from what runs.`,
 		Example: "  domain-route apply --dry-run\n  domain-route rule list | domain-route apply -f -",
 		Args:    noArgs,
 		RunE: func(*cobra.Command, []string) error {
@@ -91,9 +95,6 @@ func (a *app) applyRules(l *loaded, o applyOptions, bar *progress) error {
 	if a.output != "json" {
 		a.printFindings(l)
 	}
-	if l.Counts == nil {
-		l.Counts = map[ruleio.Kind]int{}
-	}
 	if err := l.refused(o.strict); err != nil {
 		return err
 	}
@@ -114,9 +115,9 @@ func (a *app) applyRules(l *loaded, o applyOptions, bar *progress) error {
 	for _, w := range done.warnings {
 		a.warn("warning: %s", w)
 	}
-	result := applyResult{DryRun: o.dry, counts: done.counts, Rules: done.rules, Cached: l.cached, Findings: notNil(l.Findings), Counts: l.Counts, Lists: notNil(l.Lists),
-		Warnings: notNil(done.warnings), Reset: done.reset}
-	err = printList(a, "Apply", result, "changes", each(done.from.Changes(done.to), changeRowOf), func() {
+	result := applyResult{DryRun: o.dry, counts: done.counts, Rules: done.rules, Cached: l.cached, Findings: notNil(l.Findings), Counts: l.counts(), Lists: notNil(l.Lists),
+		Settings: notNil(done.settings), Warnings: notNil(done.warnings), Reset: done.reset}
+	err = printList(a, cmp.Or(o.kind, "Apply"), result, "changes", each(done.from.Changes(done.to), changeRowOf), func() {
 		a.printChanges(done.from, done.to, done.counts)
 		a.printReset(done.reset, done.failed)
 		a.warn("%s", done)
@@ -137,6 +138,9 @@ func swap(s *dataplane.System, l *loaded, o applyOptions) (done applied, err err
 	if err != nil {
 		return done, err
 	}
+	if done.settings, err = l.runningSettings(s); err != nil {
+		return done, err
+	}
 	if running != l.digest() {
 		if done.from, err = s.Rules(); err != nil {
 			return done, err
@@ -148,6 +152,7 @@ func swap(s *dataplane.System, l *loaded, o applyOptions) (done applied, err err
 		done.counts, targets = tally(done.from, done.to)
 		done.warnings = targetWarnings(targets, s.AtHome())
 	}
+	done.warnings = append(done.warnings, settingWarnings(done.settings)...)
 	done.rules = done.to.Len()
 	if done.any() && !o.dry {
 		if err := s.SetRules(done.to); err != nil {

@@ -44,15 +44,13 @@ func cacheOf(config string) cacheFile {
 }
 
 // read gives what the cache has, or nil if that is nothing of use: there is none, it is of other files than there are
-// now, or damaged, which is told.
+// now, as after every change, or damaged, which is told.
 func (c cacheFile) read(a *app, config []string, quiet bool) (*ruleio.Loaded, *[32]byte) {
 	l, sum, err := c.decode(config)
 	switch {
 	case err == nil:
 		return l, &sum
-	case quiet, errors.Is(err, unix.ENOENT):
-	case errors.Is(err, ruleio.ErrStale):
-		a.warn("the cache is of other files than there are now: reading them")
+	case quiet, errors.Is(err, unix.ENOENT), errors.Is(err, ruleio.ErrStale):
 	default:
 		a.warn("the cache is of no use, reading the files: %v", err)
 	}

@@ -9,10 +9,11 @@ import (
 
 // configState is how the running rules stand to the configuration.
 type configState struct {
-	Files   []string `json:"files"`           // none: there is no configuration
-	Differs bool     `json:"differs"`         // the running rules are not those of the configuration
-	Cached  bool     `json:"cached"`          // it was read from the cache
-	Error   string   `json:"error,omitempty"` // why it cannot be read
+	Files    []string  `json:"files"`           // none: there is no configuration
+	Differs  bool      `json:"differs"`         // the running rules are not those of the configuration
+	Settings []setting `json:"settings"`        // of the configuration, that run otherwise
+	Cached   bool      `json:"cached"`          // it was read from the cache
+	Error    string    `json:"error,omitempty"` // why it cannot be read
 }
 
 // cureDiffers is what to do about it.
@@ -47,18 +48,30 @@ func (a *app) loadForStart() (*loaded, error) {
 
 // hintAtFindings says in a line that there is something to be looked at.
 func (a *app) hintAtFindings(l *loaded) {
-	skipped, notMeant := 0, 0
-	for _, list := range l.Lists {
-		for _, s := range list.Skipped {
-			skipped += s.Count
-		}
-	}
+	notMeant := 0
 	for _, n := range l.Counts {
 		notMeant += n
 	}
-	if skipped+notMeant > 0 {
+	if skipped := l.skipped(); skipped+notMeant > 0 {
 		a.warn("of lists skipped: %d, found in rules: %d; see: domain-route apply --dry-run", skipped, notMeant)
 	}
+}
+
+// skipped is how many entries of lists no rule can say.
+func (l *loaded) skipped() int {
+	n := 0
+	for _, list := range l.Lists {
+		for _, s := range list.Skipped {
+			n += s.Count
+		}
+	}
+	return n
+}
+
+// stateStarted is the state after a start, but for the rules. Flags may have said otherwise.
+func (l *loaded) stateStarted(done dataplane.Started, present []dataplane.Device) configState {
+	running := dataplane.Settings{Observers: done.Observers.Strings(), Cgroup: done.Cgroup, History: done.History}
+	return configState{Files: notNil(l.files), Cached: l.cached, Settings: notNil(l.otherSettings(running, present, true))}
 }
 
 // runningDigest is that of the rules in force.
@@ -71,11 +84,11 @@ func runningDigest() (d [32]byte, err error) {
 }
 
 // compareConfig compares the configuration with what runs. That it cannot be read is told, and no failure.
-func (a *app) compareConfig(running [32]byte) configState {
+func (a *app) compareConfig(running dataplane.Status, present []dataplane.Device) configState {
 	bar := a.progress("reading the configuration")
 	defer bar.end()
 	l, err := a.loadAsked(loadOptions{bar: bar, quiet: true})
-	state := configState{Files: []string{}}
+	state := noConfigState()
 	switch {
 	case err != nil:
 		state.Error = err.Error()
@@ -83,20 +96,24 @@ func (a *app) compareConfig(running [32]byte) configState {
 		if l.keep != nil {
 			l.keep() // whoever asks again, or boots, has it quickly
 		}
-		state.Files, state.Differs, state.Cached = l.files, l.digest() != running, l.cached
+		state.Files, state.Differs, state.Cached = l.files, l.digest() != running.Digest, l.cached
+		state.Settings = notNil(l.otherSettings(dataplane.Settings{Observers: running.Observers, Cgroup: running.Cgroup, History: running.History}, present, running.Home))
 	}
 	return state
 }
 
-// warning is what status warns of, or "".
-func (c configState) warning() string {
+// noConfigState is that of a system without a configuration.
+func noConfigState() configState { return configState{Files: []string{}, Settings: []setting{}} }
+
+// warnings are what status warns of.
+func (c configState) warnings() []string {
 	switch {
 	case c.Error != "":
-		return "the configuration cannot be read: " + c.Error
+		return []string{"the configuration cannot be read: " + c.Error}
 	case c.Differs:
-		return "the running rules differ from the configuration; " + cureDiffers
+		return append([]string{"the running rules differ from the configuration; " + cureDiffers}, settingWarnings(c.Settings)...)
 	}
-	return ""
+	return settingWarnings(c.Settings)
 }
 
 // String is the line of status.

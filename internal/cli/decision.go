@@ -27,11 +27,11 @@ type decisionRow struct {
 func (a *app) decision() *cobra.Command {
 	return &cobra.Command{
 		Use:   "decision",
-		Short: "List what is decided for addresses whose name has a rule: address, interface index",
-		Long: `Lists, for each address learnt under a name with a rule, what a connection to it gets now: the address, the
-index of the interface (0 if it is not bound to any), the verdict (steered, direct, blocked, marked, or no_interface:
-refused while none of the target's interfaces exists), whom it counts for, the name and the rule. Without a
-terminal: separated by tabs, no heading.`,
+		Short: "List what is decided for learnt addresses: address, interface index",
+		Long: `Lists, for each learnt address that a rule is for, what a connection to it gets now. The rule is the name's; where
+that has none, the address's, or the default. Each line has the address, the index of the interface (0 if it is not bound
+to any), the verdict (steered, direct, blocked, marked, or no_interface: refused while none of the target's interfaces
+exists), whom it counts for, the name and the rule. Without a terminal: separated by tabs, no heading.`,
 		Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			var rows []decisionRow
@@ -54,11 +54,11 @@ terminal: separated by tabs, no heading.`,
 	}
 }
 
-// decisions are those of the names that decide and have a rule.
+// decisions are those of the names that decide, by a rule of theirs or of their address.
 func decisions(standings []dataplane.Standing, devices *finder) ([]decisionRow, error) {
 	rows := []decisionRow{}
 	for _, d := range standings {
-		if d.Decides && d.Ruled {
+		if d.Decides && (d.Ruled || d.Otherwise) {
 			rows = append(rows, decide(d, devices.find))
 		}
 	}

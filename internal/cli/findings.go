@@ -35,6 +35,14 @@ func (a *app) printFindings(l *loaded) {
 	}
 }
 
+// counts are all findings of each kind, not nil.
+func (l *loaded) counts() map[ruleio.Kind]int {
+	if l.Counts == nil {
+		return map[ruleio.Kind]int{}
+	}
+	return l.Counts
+}
+
 func findingWord(k ruleio.Kind) string { return strings.ReplaceAll(string(k), "_", " ") }
 
 // printListReport says what format was guessed, and what of a list is not among the rules.

@@ -26,15 +26,20 @@ type importOptions struct {
 }
 
 // formats are all list formats, as --format takes them.
-var formats = []string{"plain", "hosts", "dnsmasq", "adblock", "v2fly", "geosite", "sing-box", "clash-domain", "clash-classical"}
+var formats = func() (all []string) {
+	for _, f := range listformat.Formats() {
+		all = append(all, string(f))
+	}
+	return all
+}()
 
 func (a *app) importLists() *cobra.Command {
-	o := importOptions{apply: applyOptions{keep: true}}
+	o := importOptions{apply: applyOptions{kind: "Import", keep: true}}
 	cmd := &cobra.Command{
 		Use:   "import {FILE... --target TARGET | --categories FILE}",
 		Short: "Add rules for all names of lists, as other tools have them",
 		Long: `Reads lists of names and adds a rule with the target for each of their patterns, all in one step; - is standard
-input. Formats: plain, hosts, dnsmasq, adblock, v2fly, geosite, sing-box, clash-domain, clash-classical; without --format
+input. Formats: ` + strings.Join(formats, ", ") + `; without --format
 it is guessed, and said. In a plain list --match says what a bare name means: suffix, it and its subdomains, or exact. What
 rules cannot say (keywords, regular expressions, ports) is counted and never widened. What a list makes an exception gets
 the target direct. Files may be compressed with gzip or zstd.

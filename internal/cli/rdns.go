@@ -77,6 +77,9 @@ func learntRows(standings []dataplane.Standing, wanted func(dataplane.Learnt) bo
 			Address: l.Address, Level: l.Level, PID: l.PID, UID: l.UID, TTL: int(l.TTL / time.Second),
 			Name: nameText(l.Name), Rule: l.Pattern, Condition: l.Condition, Decides: l.Decides, Conflict: l.Conflict,
 		}
+		if l.Otherwise { // that rule is none of the name's
+			row.Rule, row.Condition = "", ""
+		}
 		if l.Ruled {
 			row.Target = l.Target.String()
 		}

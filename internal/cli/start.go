@@ -10,6 +10,7 @@ import (
 
 	"github.com/domain-route/domain-route/internal/dataplane"
 	"github.com/domain-route/domain-route/internal/netdev"
+	"github.com/domain-route/domain-route/internal/ruleio"
 	"github.com/domain-route/domain-route/internal/warm"
 )
 
@@ -20,7 +21,9 @@ type startResult struct {
 	History   bool     `json:"history"`
 	Warnings  []string `json:"warnings"`
 
-	Configuration configState `json:"configuration"`
+	Configuration configState         `json:"configuration"`
+	Counts        map[ruleio.Kind]int `json:"finding_counts"` // of the configuration; apply --dry-run has them one by one
+	Skipped       int                 `json:"skipped"`        // entries of its lists that no rule can say
 
 	Warm []warm.Step `json:"warm"`
 }
@@ -77,7 +80,7 @@ only for the one without is steered if his user or the host asked for the other.
 			if l.keep != nil {
 				l.keep()
 			}
-			return a.printStarted(done, l, &flags.warming)
+			return a.printStarted(o, done, l, &flags.warming)
 		},
 	}
 	cmd.Flags().StringArrayVar(&flags.observe, "observe", nil, "`observer`: sockets (default), libc (default), tc or tc:IF,...; may be given more than once")
@@ -123,10 +126,10 @@ func (f *startFlags) options(cmd *cobra.Command, l *loaded) (o dataplane.StartOp
 	return o, err
 }
 
-func (a *app) printStarted(done dataplane.Started, l *loaded, warming *warmStart) error {
+func (a *app) printStarted(o dataplane.StartOptions, done dataplane.Started, l *loaded, warming *warmStart) error {
 	fresh := done.Action == "started"
 	result := startResult{Action: done.Action, Observers: done.Observers.Strings(), Cgroup: done.Cgroup, History: done.History,
-		Warnings: notNil(done.Warnings), Configuration: configState{Files: notNil(l.files), Cached: l.cached}}
+		Warnings: notNil(done.Warnings), Configuration: l.stateStarted(done, o.Present), Counts: l.counts(), Skipped: l.skipped()}
 	if done.Observers.TC {
 		result.Warnings = append(result.Warnings, "what the observer tc learns counts for the whole host, whoever asked")
 	}

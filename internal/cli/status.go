@@ -56,13 +56,11 @@ func (a *app) status() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			config := configState{Files: []string{}}
+			config := noConfigState()
 			if st.State == dataplane.StateStarted {
-				config = a.compareConfig(st.Digest)
+				config = a.compareConfig(st, present)
 			}
-			if w := config.warning(); w != "" {
-				st.Warnings = append(st.Warnings, w)
-			}
+			st.Warnings = append(st.Warnings, config.warnings()...)
 			data := statusData(st)
 			data.Configuration = config
 			if err := a.print("Status", data, func() { a.printStatus(st, config) }); err != nil {

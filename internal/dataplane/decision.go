@@ -1,22 +1,27 @@
 package dataplane
 
 import (
+	"net/netip"
+
 	"github.com/domain-route/domain-route/internal/ruleset"
 )
 
 // Standing is a learnt name and its part in what its level says of the address.
 type Standing struct {
 	Learnt
-	Ruled   bool           // it has a rule other than the default, which is no name's
-	Target  ruleset.Target // the rule's
-	Pattern string         // the rule's; empty where the name's text was evicted: the kernel knows the target still
+	Ruled     bool           // it has a rule of its own: one for names
+	Otherwise bool           // it has none and decides, and there is a rule for the address, or the default
+	Target    ruleset.Target // the rule's, of either kind
+	Pattern   string         // the rule's; empty where the name's text was evicted: the kernel knows the target still
 
 	// The rule is that for whom the name counts: for a process as it is now; for a user as if he was in no cgroup; for the
 	// host as if it was nobody. Others may get another rule's target.
 	Condition   string // the rule's; empty: none
 	Conditional bool   // it has one, or none holds, but there are rules for the name
 
-	Decides  bool // what connect does for those whom the level counts for, unless a level before it has a live name
+	// What connect does for those whom the level counts for, unless a level before it has a live name. Without a rule of
+	// either kind that is to leave the connection alone.
+	Decides  bool
 	Conflict bool // the live names there have different targets, or some have none
 }
 
@@ -50,7 +55,39 @@ func (s *System) Standings() ([]Standing, error) {
 		}
 	}
 	markDeciding(all)
+	for i := range all {
+		if err := judge.byAddress(&all[i]); err != nil {
+			return nil, err
+		}
+	}
 	return all, nil
+}
+
+// byAddress fills in the rule that there is for the address where the name that decides has none.
+func (j *Judge) byAddress(n *Standing) error {
+	if n.Ruled || !n.Decides {
+		return nil
+	}
+	alone, err := j.s.LeavesAlone(n.Address)
+	if err != nil || alone {
+		return err
+	}
+	r, ok := j.unnamed(n.Address, j.whose(n.Learnt))
+	if ok {
+		n.Otherwise, n.Target, n.Pattern = true, r.Target, r.Pattern.String()
+		n.Condition, n.Conditional = r.Condition.String(), n.Conditional || r.Condition != ruleset.Condition{}
+	}
+	return nil
+}
+
+// unnamed is the rule for an address that no name with a rule decides for: one of addresses, or the default, which is not
+// for private ones.
+func (j *Judge) unnamed(to netip.Addr, who ruleset.Who) (ruleset.Rule, bool) {
+	r, ok := j.set.MatchAddr(to, who)
+	if !ok && !to.Unmap().IsPrivate() {
+		return j.set.Default(who)
+	}
+	return r, ok
 }
 
 // markDeciding sets Decides and Conflict.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/domain-route/domain-route/internal/pattern"
 	"github.com/domain-route/domain-route/internal/ruleset"
 )
 
@@ -85,5 +86,46 @@ func TestStandingsWithoutText(t *testing.T) {
 	}
 	if d := cmp.Diff(map[bool]int{true: 1, false: 1}, got); d != "" {
 		t.Error(d)
+	}
+}
+
+// Where no name has a rule that of the address decides, then the default, which is not for private ranges; as for connect,
+// which e2e/addresses tests.
+func TestByAddress(t *testing.T) {
+	s := choreSystem(t)
+	own := netip.MustParseAddr("198.51.100.7")
+	check(t, s.maps[learnMapOwn].Put(own.As16(), uint8(1)))
+	set := testRules(t, [2]string{"198.51.100.0/24", "vpn0"}, [2]string{"10.0.0.0/8", "block"}, [2]string{"default", "wan0"})
+	root, err := pattern.Parse("203.0.113.0/24")
+	check(t, err)
+	set.Add(ruleset.Rule{Pattern: root, Condition: ruleset.Condition{User: true}, Target: ruleset.Target{Kind: ruleset.Block}})
+	j := &Judge{s: s, set: set, cgroups: map[uint32]string{}}
+	type found struct {
+		Otherwise, Conditional bool
+		Pattern, Condition     string
+		Target                 ruleset.TargetKind
+	}
+	for _, c := range []struct {
+		what string
+		n    Standing
+		want found
+	}{
+		{"of the address", Standing{Learnt: Learnt{Address: netip.MustParseAddr("198.51.100.8")}, Decides: true}, found{Otherwise: true, Pattern: "198.51.100.0/24", Target: ruleset.Interface}},
+		{"a private one", Standing{Learnt: Learnt{Address: netip.MustParseAddr("10.1.2.3")}, Decides: true}, found{Otherwise: true, Pattern: "10.0.0.0/8", Target: ruleset.Block}},
+		{"default", Standing{Learnt: Learnt{Address: netip.MustParseAddr("192.0.2.1")}, Decides: true}, found{Otherwise: true, Pattern: "default", Target: ruleset.Interface}},
+		{"root's", Standing{Learnt: Learnt{Address: netip.MustParseAddr("203.0.113.1"), Level: LevelUser}, Decides: true},
+			found{true, true, "203.0.113.0/24", "user=0", ruleset.Block}},
+		{"of others", Standing{Learnt: Learnt{Address: netip.MustParseAddr("203.0.113.1"), Level: LevelUser, UID: 1000}, Decides: true}, found{Otherwise: true, Pattern: "default", Target: ruleset.Interface}},
+		{"private, and only the default", Standing{Learnt: Learnt{Address: netip.MustParseAddr("192.168.1.1")}, Decides: true}, found{}},
+		{"loopback", Standing{Learnt: Learnt{Address: netip.MustParseAddr("127.0.0.1")}, Decides: true}, found{}},
+		{"the host's own", Standing{Learnt: Learnt{Address: own}, Decides: true}, found{}},
+		{"another name decides", Standing{Learnt: Learnt{Address: netip.MustParseAddr("192.0.2.1")}}, found{}},
+		{"the name has a rule", Standing{Learnt: Learnt{Address: netip.MustParseAddr("192.0.2.1")}, Decides: true, Ruled: true, Pattern: "a.test"}, found{Pattern: "a.test"}},
+	} {
+		check(t, j.byAddress(&c.n))
+		got := found{c.n.Otherwise, c.n.Conditional, c.n.Pattern, c.n.Condition, c.n.Target.Kind}
+		if d := cmp.Diff(c.want, got); d != "" {
+			t.Errorf("%s: %s", c.what, d)
+		}
 	}
 }
