@@ -137,10 +137,10 @@ func TestAsConnect(t *testing.T) {
 	}
 }
 
-// evictNames takes the texts of all names away, as evictions do.
-func evictNames(t *testing.T) {
+// evictNames takes all texts of names out of maps, as evictions do.
+func evictNames(t *testing.T, from ...string) {
 	t.Helper()
-	for _, name := range []string{"names_ruled", "names_plain"} {
+	for _, name := range from {
 		m, err := ebpf.LoadPinnedMap("/sys/fs/bpf/domain-route/live/maps/"+name, nil)
 		check(t, err)
 		defer m.Close()
@@ -164,7 +164,7 @@ func TestEvictedNames(t *testing.T) {
 	apex, sub := h.MustHost("ruled.test"), h.MustHost("sub.ruled.test")
 	h.Must("rule", "add", "ruled.test", "vpn0")
 	check(t, via.Learn(a, "ruled.test", "sub.ruled.test"))
-	evictNames(t)
+	evictNames(t, "names_ruled", "names_plain")
 	var all []*conn
 	for _, server := range []lab.Host{apex, sub} {
 		all = append(all, open(t, a, via.TCP4, server), open(t, a, via.UDP6, server))
@@ -194,7 +194,7 @@ func TestEvictedNamesWithConditions(t *testing.T) {
 	h.Must("rule", "add", "ruled.test", "vpn0", fmt.Sprint("user=", alice))
 	root := h.MustAgent(lab.AgentOptions{})
 	check(t, via.Learn(root, "ruled.test")) // for the host, that is for all
-	evictNames(t)
+	evictNames(t, "names_ruled", "names_plain")
 	agents := map[uint32]*lab.Agent{alice: h.MustAgent(lab.AgentOptions{UID: alice}), bob: h.MustAgent(lab.AgentOptions{UID: bob})}
 	conns := map[uint32]*conn{}
 	want := func(when string, uids map[uint32]whereabouts) {

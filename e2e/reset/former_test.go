@@ -61,11 +61,11 @@ func TestFormerNames(t *testing.T) {
 				check(t, via.Learn(a, "a.ruled.test", "www.a.ruled.test"))
 				for i, s := range c.steps {
 					if i == evicted {
-						evictNames(t)
+						evictNames(t, "names_ruled", "names_plain")
 					}
 					h.Must(append([]string{"rule"}, strings.Fields(s.change)...)...)
 					if i == evicted {
-						evictNames(t)
+						evictNames(t, "names_ruled", "names_plain")
 					}
 					var moved []*conn
 					for k, server := range servers {
@@ -96,7 +96,7 @@ func TestFormerNamesTextGoesLater(t *testing.T) {
 	check(t, via.Learn(a, "a.ruled.test"))
 	h.Must("rule", "del", "a.ruled.test")
 	list := h.Must("rule", "list")
-	evictNames(t)
+	evictNames(t, "names_ruled", "names_plain")
 	for i := range 3 {
 		if c, got := connect(t, a, server); got.device != "lte0" {
 			t.Errorf("after %d more changes: %+v", i, got)
@@ -109,6 +109,24 @@ func TestFormerNamesTextGoesLater(t *testing.T) {
 	if got := h.Must("rule", "list"); got != list || strings.Contains(got, "a.ruled") {
 		t.Errorf("rule list: %q, before %q", got, list)
 	}
+}
+
+// A name that got its rule only after it was learnt keeps its text, however many names without a rule are learnt. Defence:
+// hintAt.
+func TestRuledLater(t *testing.T) {
+	h := harness.Started(t)
+	a := h.MustAgent(lab.AgentOptions{})
+	server := h.MustHost("a.ruled.test")
+	check(t, via.Learn(a, "a.ruled.test"))
+	h.Must("rule", "add", "ruled.test", "vpn0")
+	evictNames(t, "names_plain")
+	h.Must("rule", "add", "other.test", "block")
+	if c, got := connect(t, a, server); got.device != "vpn0" {
+		t.Errorf("%+v", got)
+	} else {
+		c.s.Close()
+	}
+	wantRows(t, reset(t, h, "--dry-run"))
 }
 
 // What is learnt by a rule while the change that deletes it is under way counts as well. Defence: changeTries.
@@ -143,7 +161,7 @@ func TestFormerNamesLearntMeanwhile(t *testing.T) {
 	<-learning
 	h.Must("apply", "-f", file)
 	check(t, <-learnt)
-	evictNames(t)
+	evictNames(t, "names_ruled", "names_plain")
 	h.Must("rule", "add", "other.test", "block")
 	for i, server := range servers {
 		c, got := connect(t, a, server)

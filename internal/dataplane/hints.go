@@ -2,31 +2,33 @@ package dataplane
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"unsafe"
 
+	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 
 	"github.com/domain-route/domain-route/internal/ruleset"
 )
 
-// hintAt makes connect look up the addresses of all names learnt without a rule that a rule set has one for.
+// hintAt makes connect look up the addresses of all names learnt without a rule that a rule set has one for. Such a name has
+// its text to be judged by, and nothing else: it is kept where names without a rule cannot evict it.
 func (s *System) hintAt(set *ruleset.Set) error {
 	if set.Len() == 0 {
 		return nil
 	}
-	ruled := map[uint64]bool{}
+	ruled := map[uint64]learnName{}
 	// Names that had a rule once may have addresses without one.
 	for _, from := range nameMaps {
-		names, err := s.names(from)
+		err := each(s.maps[from], func(hash uint64, raw learnName) {
+			if n, err := nameIn(&raw); err == nil && set.Mentions(n) {
+				ruled[hash] = raw
+			}
+		})
 		if err != nil {
 			return err
-		}
-		for hash, n := range names {
-			if set.Mentions(n) {
-				ruled[hash] = true
-			}
 		}
 	}
 	if len(ruled) == 0 {
@@ -37,14 +39,22 @@ func (s *System) hintAt(set *ruleset.Set) error {
 		return err
 	}
 	defer hints.close()
+	plain := map[uint64]bool{}
 	for _, name := range plainMaps {
 		err := s.eachLearnt(name, func(scope learnScope, l learnLearnt) {
-			if ruled[l.Name] {
+			if _, ok := ruled[l.Name]; ok {
 				hints.set(scope.Addr)
+				plain[l.Name] = true
 			}
 		})
 		if err != nil {
 			return err
+		}
+	}
+	for hash := range plain {
+		raw := ruled[hash]
+		if err := s.maps[learnMapNamesRuled].Update(hash, &raw, ebpf.UpdateNoExist); err != nil && !errors.Is(err, ebpf.ErrKeyExist) {
+			return fmt.Errorf("keep a name's text: %w", err)
 		}
 	}
 	return nil

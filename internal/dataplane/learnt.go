@@ -140,11 +140,16 @@ func (s *System) eachLearnt(name string, f func(learnScope, learnLearnt)) error 
 func (s *System) names(name string) (map[uint64]pattern.Name, error) {
 	all := map[uint64]pattern.Name{}
 	err := each(s.maps[name], func(hash uint64, raw learnName) {
-		if n, err := pattern.FromWire(raw.Wire[:min(int(raw.Length), len(raw.Wire))]); err == nil {
+		if n, err := nameIn(&raw); err == nil {
 			all[hash] = n
 		}
 	})
 	return all, err
+}
+
+// nameIn reads a name's text.
+func nameIn(raw *learnName) (pattern.Name, error) {
+	return pattern.FromWire(raw.Wire[:min(int(raw.Length), len(raw.Wire))])
 }
 
 // each reads a whole hash map in few system calls. Programs go on changing it meanwhile.

@@ -317,7 +317,7 @@ func (s *System) nameOf(hash uint64) (pattern.Name, error) {
 		if err != nil {
 			return "", fmt.Errorf("look for a name: %w", err)
 		}
-		n, err := pattern.FromWire(raw.Wire[:min(int(raw.Length), len(raw.Wire))])
+		n, err := nameIn(&raw)
 		if err == nil {
 			return n, nil
 		}
