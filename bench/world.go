@@ -56,6 +56,9 @@ func (b *bench) newWorld() (*world, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := os.Setenv("CACHE_DIRECTORY", filepath.Join(l.Dir, "cache")); err != nil { // nothing of the host's
+		return nil, errors.Join(err, l.Close())
+	}
 	w := &world{Lab: l, bin: b.bin}
 	if err := w.populate(); err != nil {
 		return nil, errors.Join(err, w.Close())

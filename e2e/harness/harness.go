@@ -27,7 +27,11 @@ type Host struct {
 	bin string
 }
 
-// New makes a lab that ends with the test. Nothing is started yet.
+// cacheEnv says where compiled rules are kept.
+const cacheEnv = "CACHE_DIRECTORY"
+
+// New makes a lab that ends with the test. Nothing is started yet. Compiled rules are kept in the lab's directory, unless the
+// test has said where: nothing of the host's.
 func New(t testing.TB, o lab.Options) *Host {
 	t.Helper()
 	Need(t, os.Getuid() == 0, "root")
@@ -36,6 +40,9 @@ func New(t testing.TB, o lab.Options) *Host {
 		t.Fatal(err)
 	}
 	h := &Host{Lab: l, t: t, bin: Binary(t)}
+	if os.Getenv(cacheEnv) == "" {
+		t.Setenv(cacheEnv, filepath.Join(l.Dir, "cache"))
+	}
 	t.Cleanup(func() {
 		h.Run("stop")
 		if err := l.Close(); err != nil {

@@ -44,6 +44,7 @@ func (e usageError) Unwrap() error { return e.error }
 
 // Run runs one command and returns its exit code.
 func Run(env Env, args []string) int {
+	saveMemory()
 	out := &sink{to: env.Stdout}
 	env.Stdout = out
 	root := newRoot(&app{Env: env})

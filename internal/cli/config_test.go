@@ -126,3 +126,13 @@ func TestTrustedPlace(t *testing.T) {
 		}
 	}
 }
+
+// The cache is where systemd says, or in /var/cache: tests never write to that.
+func TestCacheOf(t *testing.T) {
+	for dir, want := range map[string]string{"": "/var/cache/domain-route/rules-", "/a/b": "/a/b/rules-", "/a/b:/c": "/a/b/rules-"} {
+		t.Setenv("CACHE_DIRECTORY", dir)
+		if got := string(cacheOf("/etc/domain-route/config.yaml")); !strings.HasPrefix(got, want) {
+			t.Errorf("%q: %s", dir, got)
+		}
+	}
+}
