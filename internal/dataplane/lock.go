@@ -10,7 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// LockTimeout is how long a command waits for another one to finish.
+// LockTimeout is how long a command waits for another one to finish. Those that wait behind many wait as long as the lock
+// changes hands within that time.
 const LockTimeout = 20 * time.Second
 
 // errLocked is what waiting for a lock ends in when it takes too long.
@@ -67,11 +68,13 @@ func tryAcquire(create bool, patience time.Duration) (*lock, error) {
 		dir.Close()
 		return nil, errGone
 	}
+	now := time.Now()
+	_ = os.Chtimes(base, now, now) // those who wait see that it went on
 	return &lock{dir}, nil
 }
 
-// flock locks an open directory, or closes it. The system call has no time-out, so that it waits beside us; a
-// goroutine that goes on waiting ends with the process.
+// flock locks an open directory, or closes it. It waits for so long, and again if somebody else got the lock meanwhile. The
+// system call has no time-out, so that it waits beside us; a goroutine that goes on waiting ends with the process.
 func flock(dir *os.File, patience time.Duration) error {
 	if unix.Flock(int(dir.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil {
 		return nil
@@ -88,16 +91,31 @@ func flock(dir *os.File, patience time.Duration) error {
 		}
 		done <- err
 	}()
-	select {
-	case err := <-done:
-		if err != nil {
-			dir.Close()
-			return fmt.Errorf("lock %s: %w", dir.Name(), err)
+	for held := changed(dir); ; {
+		select {
+		case err := <-done:
+			if err != nil {
+				dir.Close()
+				return fmt.Errorf("lock %s: %w", dir.Name(), err)
+			}
+			return nil
+		case <-time.After(patience):
+			now := changed(dir)
+			if now.Equal(held) {
+				return errLocked
+			}
+			held = now
 		}
-		return nil
-	case <-time.After(patience):
-		return errLocked
 	}
+}
+
+// changed is when a directory was last locked, or something in it made or removed.
+func changed(dir *os.File) time.Time {
+	info, err := dir.Stat()
+	if err != nil {
+		return time.Time{}
+	}
+	return info.ModTime()
 }
 
 // same tells whether the path still leads to the open directory.
