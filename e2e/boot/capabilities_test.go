@@ -35,9 +35,9 @@ var without = map[string]struct {
 	beside resolver
 	said   string
 }{
-	"CAP_BPF":                {dnsmasq, `(?m)^domain-route: refused: load the programs: map .*: operation not permitted.*; run it as root`},
-	"CAP_NET_ADMIN":          {dnsmasq, `(?m)^domain-route: refused: load the programs: program .*: operation not permitted.*; run it as root`},
-	"CAP_PERFMON":            {dnsmasq, `(?m)^domain-route: refused: the kernel's verifier refused a program: `},
+	"CAP_BPF":                {dnsmasq, `(?m)^domain-route: refused: this process lacks CAP_BPF; run it as root`},
+	"CAP_NET_ADMIN":          {dnsmasq, `(?m)^domain-route: refused: this process lacks CAP_NET_ADMIN; run it as root`},
+	"CAP_PERFMON":            {dnsmasq, `(?m)^domain-route: refused: this process lacks CAP_PERFMON; run it as root`},
 	"CAP_SYS_PTRACE":         {dnsmasq, `(?m)^domain-route: warning: not all programs could be looked at for C libraries: root needs CAP_SYS_PTRACE`},
 	"CAP_CHECKPOINT_RESTORE": {dnsmasq, `(?m)^domain-route: warning: not all programs could be looked at for C libraries: .* and CAP_CHECKPOINT_RESTORE$`},
 	"CAP_KILL":               {dnsmasq, `(?m)^domain-route: flush: dnsmasq \(pid \d+\) keeps its cache: operation not permitted; to flush it: restart dnsmasq$`},

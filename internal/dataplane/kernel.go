@@ -20,6 +20,9 @@ func checkHost() error {
 	if os.Geteuid() != 0 {
 		return refusedf("run it as root, by sudo", "not root")
 	}
+	if err := checkCapabilities(); err != nil {
+		return err
+	}
 	_, _, errno := unix.Syscall(unix.SYS_BPF, ^uintptr(0), 0, 0)
 	if errno == unix.ENOSYS || errno == unix.EPERM {
 		return refusedf("boot a kernel with CONFIG_BPF_SYSCALL, or leave the container that forbids it",
