@@ -17,11 +17,13 @@ const (
 	envAgent = "DOMAIN_ROUTE_LAB_AGENT"
 
 	bpffsDir = "/sys/fs/bpf"
+	// configDir is the host's configuration, which is none of the lab's.
+	configDir = "/etc/domain-route"
 )
 
 // Isolate gives the process a private mount namespace and starts its binary afresh in it, with the same arguments,
 // pid, standard streams and working directory. Call it first thing in main or TestMain. It returns only in the
-// isolated process, and there without any bpffs at /sys/fs/bpf. In the processes that Lab.Agent starts it does not
+// isolated process, and there without any bpffs at /sys/fs/bpf and with an empty /etc/domain-route, if there is one. In the processes that Lab.Agent starts it does not
 // return but serves them. It ends the process with status 3 when the kernel refuses (root is needed).
 //
 // The binary is executed in place: there is no parent to forward exit codes or signals, and every mount made
@@ -40,7 +42,10 @@ func Isolate() {
 
 func isolate() error {
 	if isolated() {
-		return hideMount(bpffsDir)
+		if err := hideMount(bpffsDir); err != nil {
+			return err
+		}
+		return hideDir(configDir)
 	}
 	// unshare acts on one thread; exec from it makes it the only one.
 	runtime.LockOSThread()
@@ -80,6 +85,15 @@ func hideMount(dir string) error {
 			return fmt.Errorf("unmount %s: %w", dir, err)
 		}
 	}
+}
+
+// hideDir mounts an empty directory over dir, if there is one, in this mount namespace only.
+func hideDir(dir string) error {
+	err := unix.Mount("tmpfs", dir, "tmpfs", 0, "mode=0755,size=1m")
+	if err != nil && !errors.Is(err, unix.ENOENT) {
+		return fmt.Errorf("hide %s: %w", dir, err)
+	}
+	return nil
 }
 
 func withoutEnv(env []string, name string) []string {
