@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -153,6 +154,23 @@ func TestAllOrNothing(t *testing.T) {
 	if after := s.state(); after.Generation != before.Generation || s.rules() != "kept.test vpn0\n" {
 		t.Errorf("something changed: %+v, %s", after, s.rules())
 	}
+}
+
+// What a swap would refuse a dry run refuses, too.
+func TestDryRunRefuses(t *testing.T) {
+	s := startedSite(t)
+	name, rules := "test", "rules:\n"
+	for user := range 17 {
+		name = fmt.Sprintf("l%d.%s", user, name)
+		rules += fmt.Sprintf("  - {match: %s, target: vpn0, user: %d}\n", name, 2000+user)
+	}
+	s.write("config.yaml", rules)
+	for _, args := range [][]string{{"apply", "--dry-run"}, {"apply"}} {
+		s.fails(2, "too many conditions", args...)
+	}
+	s.write("config.yaml", rules[:strings.LastIndex(rules, "  - ")])
+	s.must("apply", "--dry-run")
+	s.must("apply")
 }
 
 // Nobody but root may put another file, or another config.d, in the place of one there is.

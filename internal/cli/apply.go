@@ -154,8 +154,12 @@ func swap(s *dataplane.System, l *loaded, o applyOptions) (done applied, err err
 	}
 	done.warnings = append(done.warnings, settingWarnings(done.settings)...)
 	done.rules = done.to.Len()
-	if done.any() && !o.dry {
-		if err := s.SetRules(done.to); err != nil {
+	if done.any() {
+		put := s.SetRules
+		if o.dry {
+			put = s.CheckRules
+		}
+		if err := put(done.to); err != nil {
 			return done, err
 		}
 	}

@@ -101,7 +101,7 @@ func exitCode(err error) int {
 		return ExitNo
 	case errors.As(err, &usage), errors.As(err, &syntax), errors.As(err, &target), errors.As(err, &elsewhere),
 		errors.As(err, &layout), errors.Is(err, netdev.ErrNoDevice), errors.Is(err, dataplane.ErrNotCgroup),
-		errors.Is(err, dataplane.ErrTooManyTargets), isInputError(err):
+		errors.Is(err, dataplane.ErrTooManyTargets), errors.Is(err, ruleset.ErrTooManyConditions), isInputError(err):
 		return ExitUsage
 	default:
 		return ExitRefused

@@ -67,6 +67,18 @@ func (s *System) SetRules(set *ruleset.Set) error {
 	return nil
 }
 
+// CheckRules tells whether SetRules would refuse a rule set, and changes nothing.
+func (s *System) CheckRules(set *ruleset.Set) error {
+	c, err := set.Compile(s.key())
+	if err != nil {
+		return err
+	}
+	if len(c.Targets) >= maxTargets {
+		return fmt.Errorf("%w: %d of at most %d", ErrTooManyTargets, len(c.Targets), maxTargets-1)
+	}
+	return checkConditions(c.Choices)
+}
+
 // changeTries is how often a rule set is put in force again because of what was learnt under the one before meanwhile.
 const changeTries = 3
 

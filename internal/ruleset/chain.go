@@ -85,7 +85,7 @@ func (c *compiler) link(way []alternative, end Ref) (Ref, error) {
 			continue
 		}
 		if length++; length > MaxChoices {
-			return 0, fmt.Errorf("with those of less specific patterns it has more than %d conditions", MaxChoices)
+			return 0, fmt.Errorf("%w: with those of less specific patterns it has more than %d", ErrTooManyConditions, MaxChoices)
 		}
 		var err error
 		if end, err = c.choice(Choice{a.cond, a.then, end}); err != nil {
@@ -101,7 +101,7 @@ func (c *compiler) choice(choice Choice) (Ref, error) {
 		return ref, nil
 	}
 	if len(c.out.Choices) == MaxDistinctChoices {
-		return 0, fmt.Errorf("more than %d different conditions and targets", MaxDistinctChoices)
+		return 0, fmt.Errorf("%w: more than %d different ones, with their targets", ErrTooManyConditions, MaxDistinctChoices)
 	}
 	ref := ChoiceBit | Ref(len(c.out.Choices))
 	c.out.Choices = append(c.out.Choices, choice)

@@ -55,8 +55,12 @@ type Compiled struct {
 	Default  Ref           // of the Default rules
 }
 
+// ErrTooManyConditions is returned for a rule set with more conditions than the kernel side tries.
+var ErrTooManyConditions = errors.New("too many conditions")
+
 // Compile hashes the names of s with key. It fails when two names have one hash, which a new key cures, when a rule
-// other than Default is for the root, and when the bounds MaxChoices and MaxDistinctChoices are exceeded.
+// other than Default is for the root, and with ErrTooManyConditions when the bounds MaxChoices and MaxDistinctChoices are
+// exceeded.
 //
 // Names and prefixes that change nothing, because a less specific pattern leads to the same, are left out.
 func (s *Set) Compile(key pattern.HashKey) (Compiled, error) {
