@@ -2,6 +2,9 @@ package warm
 
 import (
 	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -47,23 +50,41 @@ func TestLookUp(t *testing.T) {
 	}
 }
 
-// TestLookUpMany: at most 100 names, and the line says how many were left out.
+// TestLookUpMany: of more than 100 names those that the configuration's own files have, and never those of block.
 func TestLookUpMany(t *testing.T) {
 	h := harness.Started(t)
+	var set strings.Builder
 	for i := range 103 {
-		h.Must("rule", "add", fmt.Sprintf("n%d.example", i), "vpn0")
+		fmt.Fprintf(&set, "n%d.example vpn0\n", i)
 	}
-	h.DNS.ResetQuestions()
-	r := h.Run("start")
-	if want := "look-up: 100 names: 0 answered, 100 without an address, 0 failed; 3 more left out\n"; !strings.Contains(r.Stderr, want) {
-		t.Errorf("start says\n%swant %q", r.Stderr, want)
+	dir := t.TempDir()
+	put := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return path
 	}
-	names := map[string]bool{}
-	for _, q := range h.DNS.Questions() {
-		names[q.Name] = true
+	h.Must("apply", "-f", put("rules", set.String()+"zoo.example vpn0\nads.example block\n"))
+	asked := func(config, want string) map[string]bool {
+		t.Helper()
+		h.DNS.ResetQuestions()
+		if r := h.Run("start", "--config", config); !strings.Contains(r.Stderr, want) {
+			t.Errorf("start says\n%swant %q", r.Stderr, want)
+		}
+		names := map[string]bool{}
+		for _, q := range h.DNS.Questions() {
+			names[q.Name] = true
+		}
+		return names
 	}
-	if len(names) != 100 {
-		t.Errorf("asked for %d names", len(names))
+	if got := asked("none", "look-up: none: of 104 names none stands in the configuration's own files"); len(got) > 0 {
+		t.Errorf("asked for %v", got)
+	}
+	config := put("config.yaml", "rules: [{match: zoo.example, target: vpn0}, {match: ads.example, target: block}]\n")
+	got := asked(config, "look-up: 1 name: 0 answered, 1 without an address, 0 failed; 103 more left out\n")
+	if !maps.Equal(got, map[string]bool{"zoo.example.": true}) {
+		t.Errorf("asked for %v", got)
 	}
 }
 

@@ -151,6 +151,7 @@ func (a *app) printStarted(o dataplane.StartOptions, done dataplane.Started, l *
 			a.warn("rules of the configuration: %d", l.Rules.Len())
 		}
 	}
+	warming.written = l.Inline()
 	result.Warm = warming.run(a, fresh && l.Rules.Len() == 0)
 	return a.print("Start", result, func() {})
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/domain-route/domain-route/internal/dataplane"
-	"github.com/domain-route/domain-route/internal/pattern"
+	"github.com/domain-route/domain-route/internal/ruleset"
 	"github.com/domain-route/domain-route/internal/warm"
 )
 
@@ -18,11 +18,16 @@ const warmHelp = `
 
 So that nothing has to be asked for again first, it then takes over systemd-resolved's cache (systemd 254 or
 later), flushes the caches of systemd-resolved, nscd, dnsmasq and unbound that run in this network namespace
-(--flush=no leaves them), and looks up once the names of the rules for NAME and =NAME: the first 100, for 1.8 seconds
-at most. All of it takes 3 seconds at most. What fails there is told, and does not matter otherwise.`
+(--flush=no leaves them), and looks up once the names of the rules for NAME and =NAME, for 1.8 seconds at most; not
+those of block and direct. If there are more than 100, it looks up the first 100 that stand in the configuration's
+own files, and none of its lists. All of it takes 3 seconds at most. What fails there is told, and does not matter
+otherwise.`
 
 // warmStart is how start warms up.
-type warmStart struct{ flush string }
+type warmStart struct {
+	flush   string
+	written []ruleset.Rule // those in the configuration's own files
+}
 
 func (w *warmStart) flags(cmd *cobra.Command) {
 	cmd.Long += warmHelp
@@ -40,9 +45,9 @@ func (w *warmStart) check() error {
 // run takes the steps of a warm start. In text each is told as it is done.
 func (w *warmStart) run(a *app, bare bool) []warm.Step {
 	var steps []warm.Step
-	o := warm.Options{Flush: w.flush == "yes", Teach: teach, Names: namesOfRules}
+	o := warm.Options{Flush: w.flush == "yes", Teach: teach, Names: w.names}
 	if bare {
-		o.Names = func() ([]pattern.Name, int, error) { return nil, 0, nil } // there are no rules
+		o.Names = func() (warm.Choice, error) { return warm.Choice{}, nil } // there are no rules
 	}
 	warm.Run(context.Background(), o, func(s warm.Step) {
 		steps = append(steps, s)
@@ -69,17 +74,18 @@ func teach(ctx context.Context, facts []warm.Fact) error {
 	})
 }
 
-// rulesForNames is how many rules are looked through for names: more than enough for as many as are looked up.
+// rulesForNames is how many running rules are looked through for names. Where there are more, they are of lists.
 const rulesForNames = 10000
 
-func namesOfRules() (names []pattern.Name, others int, err error) {
+// names chooses those to look up.
+func (w *warmStart) names() (c warm.Choice, err error) {
 	err = withSystem(func(s *dataplane.System) error {
 		rules, all, err := s.FirstRules(rulesForNames)
-		names, others = warm.Names(rules), all-len(rules)
+		c = warm.Choose(w.written, rules, all-len(rules))
 		return err
 	})
 	if errors.Is(err, dataplane.ErrNotStarted) {
-		return nil, 0, errors.New("stopped meanwhile")
+		return warm.Choice{}, errors.New("stopped meanwhile")
 	}
-	return names, others, err
+	return c, err
 }

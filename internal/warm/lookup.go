@@ -10,46 +10,27 @@ import (
 	"sync"
 
 	"github.com/domain-route/domain-route/internal/pattern"
-	"github.com/domain-route/domain-route/internal/ruleset"
 )
-
-// Names are the exact names of rules, each once: those of example.com and =example.com. Nobody can tell which names
-// `*.example.com` and the default stand for.
-func Names(rules []ruleset.Rule) []pattern.Name {
-	var names []pattern.Name
-	seen := map[pattern.Name]bool{}
-	for _, r := range rules {
-		exact := r.Pattern.Kind == pattern.Exact || r.Pattern.Kind == pattern.Suffix
-		if name := r.Pattern.Name; exact && !seen[name] {
-			seen[name] = true
-			names = append(names, name)
-		}
-	}
-	return names
-}
 
 // lookUp asks the host's resolver for the names of the rules, and teaches the answers: the programs in the kernel see
 // them only if this process is among those they watch.
 func (o Options) lookUp(whole context.Context) Step {
 	ctx, cancel := context.WithTimeout(whole, lookUpTime)
 	defer cancel()
-	others := make(chan int, 1)
-	names, err := within(ctx, func() ([]pattern.Name, error) {
-		names, n, err := o.Names()
-		others <- n
-		return names, err
-	})
-	if err != nil {
+	choice, err := within(ctx, o.Names)
+	switch {
+	case err != nil:
 		return Step{stepLookUp, "the rules' names were not looked up", err.Error()}
-	}
-	if len(names) == 0 {
+	case len(choice.Names) == 0 && choice.LeftOut > 0:
+		return Step{stepLookUp, fmt.Sprintf("none: of %s none stands in the configuration's own files, and more than %d are not looked up",
+			counted(choice.LeftOut, "name"), lookUpMost), ""}
+	case len(choice.Names) == 0:
 		return Step{stepLookUp, "no rule has a name to look up", ""}
 	}
-	leftOut := max(0, len(names)-lookUpMost)
-	t := lookUpAll(ctx, names[:len(names)-leftOut], ask)
-	result := fmt.Sprintf("%s: %d answered, %d without an address, %d failed", counted(len(names)-leftOut, "name"), len(t.facts), t.empty, t.failed)
-	if more := leftOut + <-others; more > 0 {
-		result += fmt.Sprintf("; %d more left out", more)
+	t := lookUpAll(ctx, choice.Names, ask)
+	result := fmt.Sprintf("%s: %d answered, %d without an address, %d failed", counted(len(choice.Names), "name"), len(t.facts), t.empty, t.failed)
+	if choice.LeftOut > 0 {
+		result += fmt.Sprintf("; %d more left out", choice.LeftOut)
 	}
 	step := Step{stepLookUp, result, ""}
 	if t.err != nil {

@@ -14,26 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/domain-route/domain-route/internal/pattern"
-	"github.com/domain-route/domain-route/internal/ruleset"
 )
-
-func TestNames(t *testing.T) {
-	var rules []ruleset.Rule
-	for _, text := range []string{"bank.example", "=bank.example", "*.sub.example", "=exact.example", "default"} {
-		p, err := pattern.Parse(text)
-		if err != nil {
-			t.Fatal(err)
-		}
-		rules = append(rules, ruleset.Rule{Pattern: p})
-	}
-	var got []string
-	for _, n := range Names(rules) {
-		got = append(got, n.String())
-	}
-	if d := cmp.Diff([]string{"bank.example", "exact.example"}, got); d != "" {
-		t.Errorf("want - got +\n%s", d)
-	}
-}
 
 // numbered makes names n0.example, n1.example, ...
 func numbered(n int) []pattern.Name {
@@ -117,7 +98,7 @@ func TestLookUpLate(t *testing.T) {
 	t.Cleanup(func() { close(hang) })
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
-	o := Options{Names: func() ([]pattern.Name, int, error) { <-hang; return nil, 0, nil }}
+	o := Options{Names: func() (Choice, error) { <-hang; return Choice{}, nil }}
 	if s := o.lookUp(ctx); s.Error == "" {
 		t.Errorf("%+v, want an error", s)
 	}

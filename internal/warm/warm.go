@@ -55,8 +55,8 @@ type Fact struct {
 type Options struct {
 	// Flush has caches forget.
 	Flush bool
-	// Names are those of the rules; see Names. others is how many rules it left out.
-	Names func() (names []pattern.Name, others int, err error)
+	// Names gives those of the rules; see Choose.
+	Names func() (Choice, error)
 	// Teach has the host learn, and stops early when the context ends.
 	Teach func(context.Context, []Fact) error
 }
