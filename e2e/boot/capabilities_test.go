@@ -115,7 +115,7 @@ func (h *host) confined(t *testing.T, capabilities []string, args ...string) (st
 // unitLife is what systemd runs in the life of the unit, and a start on a started system, which an upgrade is.
 func (h *host) unitLife(t *testing.T, capabilities []string) (said string, failed error) {
 	t.Helper()
-	life := [][]string{{"start", "--cgroup", h.Cgroup}, {"apply"}, {"start"}}
+	life := [][]string{{"start", "--cgroup", h.Cgroup}, {"apply", "--quiet"}, {"start"}}
 	for _, args := range life {
 		out, err := h.confined(t, capabilities, args...)
 		said, failed = said+out, errors.Join(failed, err)

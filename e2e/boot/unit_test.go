@@ -84,7 +84,7 @@ func TestUnitPromises(t *testing.T) {
 		"Wants":               {"network-pre.target"},
 		"Type":                {"oneshot"},
 		"RemainAfterExit":     {"yes"},
-		"ExecReload":          {"/usr/local/sbin/domain-route", "apply"},
+		"ExecReload":          {"/usr/local/sbin/domain-route", "apply", "--quiet"},
 		"PrivateNetwork":      nil,
 		"CacheDirectory":      {"domain-route"},
 	} {

@@ -17,7 +17,7 @@ func TestSettings(t *testing.T) {
 	check := func(config string, words []string, want ...set) {
 		t.Helper()
 		s.write("config.yaml", "flush: no\n"+config)
-		for _, args := range [][]string{{"apply"}, {"apply", "--dry-run"}, {"status"}} {
+		for _, args := range [][]string{{"apply", "--dry-run", "--allow-empty"}, {"apply", "--allow-empty"}, {"status"}} {
 			r := s.must(args...)
 			if n := strings.Count(r.Stderr, "take it over"); n != len(words) {
 				t.Errorf("%q of %q: %s", config, args, r.Stderr)

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -20,6 +19,8 @@ type applyOptions struct {
 	keep   bool // rules that the new set has no word about
 	strict bool
 	reset  bool
+	empty  bool // that no rule is left is meant, and so is a list without any
+	quiet  bool // do not say what changes, nor what is found each time
 }
 
 // applied is what came of it.
@@ -59,7 +60,10 @@ and puts it in force in one step, or changes nothing at all if there is any erro
     - PATTERN TARGET          deleted
     ~ PATTERN TARGET -> NEW   changed
 On a terminal the first 20 of each, elsewhere all. What lists hold that rules cannot say, and rules that get in each other's
-way, are told on standard error, with file and line.
+way, are told on standard error, with file and line. --quiet leaves out both, and tells in a line how many of them there are.
+
+Refused, as an accident, unless --allow-empty is given: a list that gives no rule at all, as after a download that failed,
+and a configuration or file without any rule while rules run.
 
 -f reads one other file instead: one of the form of the configuration, or rules as domain-route rule list prints them.
 What a configuration says of observers, history and the cgroup is for domain-route start, not for this, which warns where
@@ -74,16 +78,22 @@ that differs from what runs.`,
 			bar := a.progressOf("reading rules", file)
 			defer bar.end()
 			l, err := a.readRules(file, loadOptions{bar: bar, thorough: o.dry})
+			if err == nil {
+				err = l.refuseEmptyLists(o.empty)
+			}
 			if err != nil {
 				return err
 			}
+			o.empty = o.empty || l.meantEmpty
 			return a.applyRules(l, o, bar)
 		},
 	}
 	cmd.Flags().StringVarP(&file, "file", "f", "", "read this `file` in place of the configuration; - is standard input")
 	cmd.Flags().BoolVar(&o.dry, "dry-run", false, "change nothing, only say what would")
 	cmd.Flags().StringVar(&prune, "prune", "yes", "`yes|no`: delete the running rules that are not among the new ones")
-	cmd.Flags().BoolVar(&o.strict, "strict", false, "refuse rules for public suffixes, such as com or co.uk")
+	cmd.Flags().BoolVar(&o.strict, "strict", false, "refuse rules for public suffixes, such as com or co.uk; and lists that give no rule, --allow-empty or not")
+	cmd.Flags().BoolVar(&o.empty, "allow-empty", false, "take lists that give no rule, and leave no rule at all if there is none")
+	cmd.Flags().BoolVarP(&o.quiet, "quiet", "q", false, "do not list changes, nor what is found in rules and lists: only warnings and sums")
 	cmd.Flags().BoolVar(&o.reset, "reset", false, "then close the connections that would now go elsewhere; see: domain-route reset --help")
 	_ = cmd.RegisterFlagCompletionFunc("prune", cobra.FixedCompletions([]string{"yes", "no"}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
@@ -92,7 +102,11 @@ that differs from what runs.`,
 // applyRules puts rules that were read in force and says what that changed.
 func (a *app) applyRules(l *loaded, o applyOptions, bar *progress) error {
 	bar.end()
-	if a.output != "json" {
+	switch {
+	case a.output == "json":
+	case o.quiet:
+		a.hintAtFindings(l)
+	default:
 		a.printFindings(l)
 	}
 	if err := l.refused(o.strict); err != nil {
@@ -114,6 +128,9 @@ func (a *app) applyRules(l *loaded, o applyOptions, bar *progress) error {
 	}
 	for _, w := range done.warnings {
 		a.warn("warning: %s", w)
+	}
+	if o.quiet {
+		done.from = done.to
 	}
 	result := applyResult{DryRun: o.dry, counts: done.counts, Rules: done.rules, Cached: l.cached, Findings: notNil(l.Findings), Counts: l.counts(), Lists: notNil(l.Lists),
 		Settings: notNil(done.settings), Warnings: notNil(done.warnings), Reset: done.reset}
@@ -149,6 +166,9 @@ func swap(s *dataplane.System, l *loaded, o applyOptions) (done applied, err err
 			addMissing(done.to, done.from)
 		}
 		var targets []ruleset.Target
+		if done.to.Len() == 0 && !o.empty {
+			return done, errAllGone(done.from.Len())
+		}
 		done.counts, targets = tally(done.from, done.to)
 		done.warnings = targetWarnings(targets, s.AtHome())
 	}
@@ -194,6 +214,3 @@ func (d applied) String() string {
 	}
 	return fmt.Sprintf("applied; added: %d, deleted: %d, changed: %d; rules: %d", d.Added, d.Removed, d.Changed, d.rules)
 }
-
-// errNothing is for an input that would delete all rules by mistake.
-var errNothing = usageError{errors.New("there are no rules in it, not even the line \"" + noRules + "\", so that it is taken for a mistake")}

@@ -49,7 +49,7 @@ func (a *app) readRules(file string, o loadOptions) (*loaded, error) {
 	if err != nil {
 		return nil, usageError{fmt.Errorf("%s: %w", name, err)}
 	}
-	return &loaded{Config: &ruleio.Config{}, Loaded: &ruleio.Loaded{Rules: set}}, nil
+	return &loaded{Config: &ruleio.Config{}, Loaded: &ruleio.Loaded{Rules: set}, meantEmpty: !some}, nil
 }
 
 // readInput reads a file, or standard input, of rules or of the configuration's form.

@@ -23,10 +23,11 @@ type loaded struct {
 	*ruleio.Config // never nil
 	*ruleio.Loaded // never nil
 
-	files  []string  // the configuration's; empty: there is none
-	sum    *[32]byte // digest, once it is known
-	cached bool      // it is from the cache
-	keep   func()    // writes the cache, if that is to be written
+	files      []string  // the configuration's; empty: there is none
+	sum        *[32]byte // digest, once it is known
+	cached     bool      // it is from the cache
+	meantEmpty bool      // it says itself that it has no rules
+	keep       func()    // writes the cache, if that is to be written
 }
 
 // digest is what System.Digest gives when these rules run.

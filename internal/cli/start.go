@@ -130,6 +130,7 @@ func (a *app) printStarted(o dataplane.StartOptions, done dataplane.Started, l *
 	fresh := done.Action == "started"
 	result := startResult{Action: done.Action, Observers: done.Observers.Strings(), Cgroup: done.Cgroup, History: done.History,
 		Warnings: notNil(done.Warnings), Configuration: l.stateStarted(done, o.Present), Counts: l.counts(), Skipped: l.skipped()}
+	result.Warnings = append(result.Warnings, l.emptyWarnings(fresh)...)
 	if done.Observers.TC {
 		result.Warnings = append(result.Warnings, "what the observer tc learns counts for the whole host, whoever asked")
 	}
