@@ -68,7 +68,7 @@ func TestImportToConfig(t *testing.T) {
 		t.Error("--dry-run writes")
 	}
 	r := s.must(args...)
-	if !strings.Contains(r.Stderr, "written: "+s.path("config.d/ads-list.yaml")) || !strings.Contains(r.Stderr, "domain-route apply") {
+	if !strings.Contains(r.Stderr, "written: "+s.path("config.d/50-ads-list.yaml")) || !strings.Contains(r.Stderr, "domain-route apply") {
 		t.Errorf("%s", r.Stderr)
 	}
 	if got := s.rules(); got != "# no rules\n" {
@@ -79,8 +79,15 @@ func TestImportToConfig(t *testing.T) {
 		t.Errorf("%s", got)
 	}
 	s.write("in/Ads List.txt", "||other.test^\n")
-	if r := s.must(args...); !strings.Contains(r.Stderr, "replaced: ") {
+	if r := s.must(append(args, "--dry-run")...); !strings.Contains(r.Stderr, "would be removed: "+s.path("lists/ads-list.exceptions")) {
 		t.Errorf("%s", r.Stderr)
+	}
+	s.read("lists/ads-list.exceptions")
+	if r := s.must(args...); !strings.Contains(r.Stderr, "replaced: ") || !strings.Contains(r.Stderr, "removed: "+s.path("lists/ads-list.exceptions")) {
+		t.Errorf("%s", r.Stderr)
+	}
+	if _, err := os.Stat(s.path("lists/ads-list.exceptions")); !os.IsNotExist(err) {
+		t.Errorf("exceptions of an earlier import: %v", err)
 	}
 	s.must("apply")
 	if got := s.rules(); got != "other.test vpn0\n" {
@@ -103,10 +110,45 @@ func TestImportToConfig(t *testing.T) {
 	s.write("lists/mine.txt", "mine.test\n")
 	s.fails(2, "mine.txt is there already, and not by domain-route", "import", "lists/mine.txt", "-t", "vpn0", "--format=plain", "--match=suffix", "--to=config")
 	s.write("in/other.txt", "other.test\n")
-	s.write("config.d/other.yaml", "rules: []\n")
-	s.fails(2, "other.yaml is there already, and not by domain-route", "import", "in/other.txt", "-t", "vpn0", "--format=plain", "--match=suffix", "--to=config")
-	if got := s.read("lists/mine.txt") + s.read("config.d/other.yaml"); got != "mine.test\nrules: []\n" {
+	s.write("config.d/50-other.yaml", "rules: []\n")
+	s.fails(2, "50-other.yaml is there already, and not by domain-route", "import", "in/other.txt", "-t", "vpn0", "--format=plain", "--match=suffix", "--to=config")
+	if got := s.read("lists/mine.txt") + s.read("config.d/50-other.yaml"); got != "mine.test\nrules: []\n" {
 		t.Errorf("%q", got)
+	}
+}
+
+// What is imported can be taken out by rule save, which is read later. What somebody wrote himself is not removed.
+func TestImportThenSave(t *testing.T) {
+	s := startedSite(t)
+	s.write("in/zoo.txt", "||a.test^\n||b.test^\n")
+	s.must("import", "in/zoo.txt", "-t", "vpn0", "--to=config")
+	s.must("apply")
+	s.must("rule", "del", "a.test")
+	s.must("rule", "save")
+	s.must("apply")
+	if got := s.rules(); got != "b.test vpn0\n" {
+		t.Errorf("%s", got)
+	}
+	s.write("lists/zoo.exceptions", "mine.test\n")
+	s.must("import", "in/zoo.txt", "-t", "vpn0", "--to=config")
+	if got := s.read("lists/zoo.exceptions"); got != "mine.test\n" {
+		t.Errorf("%q", got)
+	}
+}
+
+// Standard input is called so, and what is said of it is of no file that is not there.
+func TestImportStdin(t *testing.T) {
+	s := startedSite(t)
+	r := s.with("||x.test/path\n! none\n", "import", "-", "-t", "vpn0", "--format=adblock", "--dry-run")
+	if !strings.Contains(r.Stderr, "standard input: skipped, ") || !strings.Contains(r.Stderr, "standard input: empty: the list gives no rule: all it has was skipped\n") ||
+		strings.Contains(r.Stderr, s.dir) {
+		t.Errorf("%s", r.Stderr)
+	}
+	if r := s.with("a.test\n\x00\n", "import", "-", "-t", "vpn0", "--format=adblock"); r.Code != 2 || !strings.Contains(r.Stderr, "domain-route: standard input:2:1: a zero byte") {
+		t.Errorf("exit %d, %s", r.Code, r.Stderr)
+	}
+	if r := s.with("||a.test^\n", "import", "-", "-t", "vpn0", "--match=exact"); r.Code != 2 || !strings.Contains(r.Stderr, "standard input looks like an adblock list: ") {
+		t.Errorf("exit %d, %s", r.Code, r.Stderr)
 	}
 }
 
@@ -125,6 +167,8 @@ e.test wan0
 		strings.Contains(r.Stdout, "c.test") || !strings.Contains(r.Stderr, "1 of exact, first: =c.test") || !strings.Contains(r.Stderr, "1 of rule with a condition") {
 		t.Errorf("%s\n%s", r.Stdout, r.Stderr)
 	}
+	s.fails(2, "give --format, one of plain, hosts, ", "export")
+	s.fails(1, "no rule has the target block; those there are: vpn0, wan0\n", "export", "--format=plain", "--target=block")
 	if r := s.must("export", "--format=plain"); !strings.Contains(r.Stderr, "2 different targets; to choose one: --target") {
 		t.Errorf("%s", r.Stderr)
 	}

@@ -21,7 +21,7 @@ import (
 )
 
 // cacheVersion is that of what a cache means: it is raised when the same files come to other rules, or findings.
-const cacheVersion = "domain-route cache 2"
+const cacheVersion = "domain-route cache 3"
 
 // cacheFile is the path of a configuration's compiled form.
 type cacheFile string

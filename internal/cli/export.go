@@ -35,6 +35,9 @@ are left out and counted on standard error.`,
 			"  domain-route export --format dnsmasq --target wg0 --value nftset=4#inet#fw4#wg0",
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			if format == "" {
+				return usageError{fmt.Errorf("what is the list to be? give --format, one of %s", strings.Join(formats, ", "))}
+			}
 			if o.Format, err = knownFormat(format); err != nil {
 				return err
 			}
@@ -43,6 +46,9 @@ are left out and counted on standard error.`,
 			}
 			if o.Format == listformat.Geosite && a.output == "json" {
 				return usageError{errors.New("a geosite.dat is no text, and cannot be a part of JSON; without -o json it is written to standard output")}
+			}
+			if o.Format == listformat.Geosite && a.Terminal {
+				return usageError{errors.New("a geosite.dat is no text, and standard output is a terminal; write it to a file: domain-route export ... > geosite.dat")}
 			}
 			if match != "suffix" && match != "exact" {
 				return usageError{fmt.Errorf("--match %q: it is suffix or exact", match)}
@@ -58,6 +64,10 @@ are left out and counted on standard error.`,
 			if err != nil {
 				return err
 			}
+			if no := lacksTarget(set, only); no != "" {
+				a.warn("%s", no)
+				return errNo
+			}
 			return a.exportRules(set, only, o)
 		},
 	}
@@ -68,6 +78,33 @@ are left out and counted on standard error.`,
 	cmd.Flags().StringVar(&o.Value, "value", "", "dnsmasq: the `option` around the names, such as server=192.0.2.53 or ipset=SET")
 	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
+}
+
+// lacksTarget says that no rule has the target that is asked for, and which there are; "" if one has it.
+func lacksTarget(set *ruleset.Set, only ruleset.Target) string {
+	if only == (ruleset.Target{}) {
+		return ""
+	}
+	var others []string
+	seen := map[ruleset.Target]bool{}
+	for r := range set.All() {
+		if r.Target == only {
+			return ""
+		}
+		if !seen[r.Target] {
+			seen[r.Target] = true
+			others = append(others, r.Target.String())
+		}
+	}
+	if len(others) == 0 {
+		return fmt.Sprintf("no rule has the target %s: there are no rules", only)
+	}
+	const most = 20
+	text := strings.Join(others[:min(len(others), most)], ", ")
+	if more := len(others) - most; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return fmt.Sprintf("no rule has the target %s; those there are: %s", only, text)
 }
 
 // onlyFor refuses flags of other formats.
@@ -115,7 +152,7 @@ func (a *app) exportRules(set *ruleset.Set, only ruleset.Target, o listformat.Wr
 		report.Skipped = append(report.Skipped, listformat.Skipped{Kind: "rule with a condition", Count: conditional, Lines: []int{}})
 	}
 	for _, s := range report.Skipped {
-		a.warn("left out, since a %s list cannot say it: %d of %s%s", o.Format, s.Count, s.Kind, strings.TrimSuffix(", first: "+s.First, ", first: "))
+		a.warn("left out, since %s cannot say it: %d of %s%s", o.Format.List(), s.Count, s.Kind, strings.TrimSuffix(", first: "+s.First, ", first: "))
 	}
 	if len(targets) > 1 {
 		a.warn("warning: the list has the names of rules with %d different targets; to choose one: --target", len(targets))

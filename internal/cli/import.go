@@ -45,7 +45,8 @@ rules cannot say (keywords, regular expressions, ports) is counted and never wid
 the target direct. Files may be compressed with gzip or zstd.
 
 --to running (the default) changes the rules that run. --to config copies the patterns to lists/NAME.txt beside the
-configuration, and adds config.d/NAME.yaml that names it; domain-route apply puts that in force.
+configuration, and adds config.d/50-NAME.yaml that names it, or replaces what an earlier import wrote there;
+domain-route apply puts that in force.
 
 --categories lists what a geosite.dat has for --category, one a line, and changes nothing.`,
 		Example: "  domain-route import --target wg0 --format dnsmasq accelerated-domains.china.conf\n" +
@@ -142,7 +143,7 @@ func (a *app) readLists(files []string, o importOptions, bar *progress) (*loaded
 	if err != nil {
 		return nil, err
 	}
-	f, err := ruleio.Parse(ruleio.Source{Path: filepath.Join(here, "import"), Data: text})
+	f, err := ruleio.Parse(ruleio.Source{Path: filepath.Join(here, flagsPath), Data: text})
 	if err != nil {
 		return nil, inFlags(err, stdin)
 	}
@@ -160,16 +161,50 @@ func (a *app) readLists(files []string, o importOptions, bar *progress) (*loaded
 	if l.Loaded, err = l.Load(with); err != nil {
 		return nil, inFlags(err, stdin)
 	}
+	l.nameInputs(stdin)
 	return l, nil
+}
+
+// flagsPath stands for the flags among paths. No file can be called so.
+const flagsPath = "import\x00"
+
+// stdinName is what standard input is called.
+const stdinName = "standard input"
+
+// nameInputs takes out of the findings what is no path: that of standard input, and that of the flags.
+func (l *loaded) nameInputs(stdin string) {
+	for i := range l.Lists {
+		if l.Lists[i].Path == stdin {
+			l.Lists[i].Path = stdinName
+		}
+	}
+	for i := range l.Findings {
+		f := &l.Findings[i]
+		for _, p := range []*ruleio.Place{&f.At, &f.Other} {
+			switch {
+			case p.Path == stdin:
+				p.Path = stdinName
+			case filepath.Base(p.Path) == flagsPath:
+				*p = ruleio.Place{}
+			}
+		}
+	}
 }
 
 // inFlags takes the place out of an error that is in no file, and says flags for keys.
 func inFlags(err error, stdin string) error {
 	var e *ruleio.Error
-	if !errors.As(err, &e) || filepath.Base(e.Path) != "import" {
+	switch {
+	case !errors.As(err, &e):
+		return err
+	case e.Path == stdin:
+		named := *e
+		named.Path = stdinName
+		return &named
+	case filepath.Base(e.Path) != flagsPath:
 		return err
 	}
-	flags := strings.NewReplacer(stdin, "standard input", `add a key "format": one of`, "say --format, one of",
+	flags := strings.NewReplacer(stdin, stdinName, `add a key "format": one of`, "say --format, one of",
 		`"match: suffix"`, "--match suffix", `"match: exact"`, "--match exact")
 	return usageError{errors.New(flags.Replace(e.Reason))}
 }

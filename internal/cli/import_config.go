@@ -2,11 +2,13 @@ package cli
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
 
+	"github.com/domain-route/domain-route/internal/hostfile"
 	"github.com/domain-route/domain-route/internal/listformat"
 	"github.com/domain-route/domain-route/internal/pattern"
 	"github.com/domain-route/domain-route/internal/ruleio"
@@ -19,11 +21,15 @@ type importedRow struct {
 	Lists    []string            `json:"lists"`  // the copy, and one of its exceptions if it has some
 	Patterns int                 `json:"patterns"`
 	Replaced bool                `json:"replaced"` // there was one of that name
+	Removed  []string            `json:"removed"`  // the former's exceptions, which this one has none of
 	Read     []ruleio.ListReport `json:"read"`
 	Findings []ruleio.Finding    `json:"findings"`
 
 	files map[string][]byte
 }
+
+// importedPrefix has what is imported read before what rule save writes, which is for all that the other files say.
+const importedPrefix = "50-"
 
 // importToConfig copies lists beside the configuration. Nothing is written before all of them are read.
 func (a *app) importToConfig(files []string, o importOptions, bar *progress) error {
@@ -49,10 +55,8 @@ func (a *app) importToConfig(files []string, o importOptions, bar *progress) err
 		if o.apply.dry {
 			break
 		}
-		for _, path := range append(slices.Clone(row.Lists), row.Config) { // the one that names them comes last
-			if err := writeConfig(path, row.files[path]); err != nil {
-				return err
-			}
+		if err := row.write(); err != nil {
+			return err
 		}
 	}
 	return a.print("Import", map[string]any{"imported": rows, "dry_run": o.apply.dry}, func() {
@@ -62,11 +66,29 @@ func (a *app) importToConfig(files []string, o importOptions, bar *progress) err
 				word = "dry run, would be " + word
 			}
 			a.warn("%s: %s and %s, patterns: %d", word, row.Config, strings.Join(row.Lists, ", "), row.Patterns)
+			for _, path := range row.Removed {
+				a.warn("%s: %s", map[bool]string{false: "removed", true: "dry run, would be removed"}[o.apply.dry], path)
+			}
 		}
 		if !o.apply.dry {
 			a.warn("the running rules are as before; to have them so: domain-route apply")
 		}
 	})
+}
+
+// write writes the files, the one that names them last, and removes what it names no more.
+func (r *importedRow) write() error {
+	for _, path := range append(slices.Clone(r.Lists), r.Config) {
+		if err := writeConfig(path, r.files[path]); err != nil {
+			return err
+		}
+	}
+	for _, path := range r.Removed {
+		if err := removeFile(path); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // readImport reads one list.
@@ -90,7 +112,8 @@ func (a *app) readImport(c configuration, file string, o importOptions, bar *pro
 
 // planImport says what is to be written.
 func (c configuration) planImport(name string, l *loaded, o importOptions) (importedRow, error) {
-	row := importedRow{Config: c.beside("config.d", name+".yaml"), Read: notNil(l.Lists), Findings: notNil(l.Findings), Patterns: l.Rules.Len(), files: map[string][]byte{}}
+	row := importedRow{Config: c.beside("config.d", importedPrefix+name+".yaml"), Read: notNil(l.Lists), Findings: notNil(l.Findings), Patterns: l.Rules.Len(),
+		Removed: []string{}, files: map[string][]byte{}}
 	files, err := c.files()
 	if err != nil {
 		return row, err
@@ -114,10 +137,11 @@ func (c configuration) planImport(name string, l *loaded, o importOptions) (impo
 		if err != nil {
 			return row, err
 		}
+		path := c.beside("lists", file)
 		if len(list) == 0 && t != target {
+			row.left(path)
 			continue
 		}
-		path := c.beside("lists", file)
 		if err := notOurs(path); err != nil {
 			return row, err
 		}
@@ -127,6 +151,14 @@ func (c configuration) planImport(name string, l *loaded, o importOptions) (impo
 	}
 	row.files[row.Config] = text
 	return row, nil
+}
+
+// left notes that an earlier import of the same name left a list there, which this one replaces by nothing.
+func (r *importedRow) left(path string) {
+	there, err := hostfile.Exists(path)
+	if r.Replaced && there && err == nil && notOurs(path) == nil {
+		r.Removed = append(r.Removed, path)
+	}
 }
 
 // plainList is a list of the patterns that go to a target.
@@ -166,11 +198,5 @@ func listName(file, category string) string {
 		}
 		return '-'
 	}, name), "-.")
-	switch name + ".yaml" {
-	case savedName:
-		return name + "-list"
-	case ".yaml":
-		return "imported"
-	}
-	return name
+	return cmp.Or(name, "imported")
 }

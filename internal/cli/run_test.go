@@ -34,7 +34,7 @@ func TestUsage(t *testing.T) {
 		`no completion for "nosh"; there are `:                "completion nosh",
 		"completion needs a shell: ":                          "completion",
 		"a geosite.dat is no text":                            "export --format geosite -o json",
-		`--format "": it is one of plain, hosts`:              "export",
+		"give --format, one of plain, hosts, ":                "export",
 		"--categories takes one file":                         "import --categories a b",
 		"and no --target":                                     "import --categories a -t vpn0",
 		"standard input can be read once only":                "import - a - -t vpn0",

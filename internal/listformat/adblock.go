@@ -2,6 +2,7 @@ package listformat
 
 import (
 	"bytes"
+	"net/netip"
 	"regexp"
 
 	"github.com/domain-route/domain-route/internal/pattern"
@@ -9,9 +10,10 @@ import (
 
 // readAdblock reads the part of AdGuard's and adblock's syntax that is about whole names:
 //
-//	||x^         x and its subdomains
+//	||x^         x and its subdomains, or the address x
 //	@@||x^       an exception, likewise
-//	x            x itself; so are the names of a line of a hosts file
+//	x            x itself; so are the names of a line of a hosts file. What no host is called, such as "-ad.", is a part
+//	             of names, and counted.
 //
 // An exception is for all rules below its name, too, except those with $important, which in their turn give way to an
 // exception with $important. $badfilter takes away the same list's rule that is the same otherwise. What is taken back in
@@ -33,6 +35,9 @@ func readAdblock(r *reading) error {
 				return nil
 			}
 			*c = of
+			if a, ok := address(name); ok && kind == pattern.Suffix {
+				return r.emit(Item{Pattern: a, Line: number})
+			}
 			return r.name(kind, name, number)
 		})
 	})
@@ -110,10 +115,34 @@ func adblockPattern(rule []byte) (kind pattern.Kind, name []byte, why string) {
 		return 0, nil, "anchored"
 	case anchored:
 		return pattern.Suffix, name, ""
-	case bytes.IndexByte(rule, '^') >= 0:
+	case bytes.IndexByte(rule, '^') >= 0, !isHostName(name):
 		return 0, nil, "part of a name"
 	}
 	return pattern.Exact, name, ""
+}
+
+// isHostName tells whether no label of a name is empty, or begins or ends with '-'. Other readers take such lines, and
+// ".x" or "x.", for a part of any name.
+func isHostName(name []byte) bool {
+	for label := range bytes.SplitSeq(name, []byte(".")) {
+		if len(label) == 0 || label[0] == '-' || label[len(label)-1] == '-' {
+			return false
+		}
+	}
+	return true
+}
+
+// address reads an address, as a pattern.
+func address(text []byte) (pattern.Pattern, bool) {
+	if len(text) == 0 || !isHex(text[0]) && text[0] != ':' {
+		return pattern.Pattern{}, false
+	}
+	a, err := netip.ParseAddr(string(text))
+	if err != nil || a.Zone() != "" {
+		return pattern.Pattern{}, false
+	}
+	a = a.Unmap()
+	return pattern.Pattern{Kind: pattern.Prefix, Prefix: netip.PrefixFrom(a, a.BitLen())}, true
 }
 
 // writeAdblock writes a rule for each name with its subdomains. A name alone is not written as exact: only some

@@ -33,8 +33,12 @@ type mark [2]uint64
 
 var markSeeds = [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}
 
-func markOf(k pattern.Kind, n pattern.Name) mark {
-	return mark{maphash.String(markSeeds[0], string(n)) + uint64(k), maphash.String(markSeeds[1], string(n))}
+func markOf(p pattern.Pattern) mark {
+	text := string(p.Name)
+	if p.Kind == pattern.Prefix {
+		text = p.Prefix.String()
+	}
+	return mark{maphash.String(markSeeds[0], text) + uint64(p.Kind), maphash.String(markSeeds[1], text)}
 }
 
 // excepting has read emit to what holds all entries, each of the class that c is then, and emits those that stand.
@@ -55,7 +59,7 @@ func (e *excepting) add(i Item, c class) error {
 		if e.marks == nil {
 			e.marks = make(map[mark]uint8)
 		}
-		e.marks[markOf(i.Pattern.Kind, i.Pattern.Name)] |= 1 << c
+		e.marks[markOf(i.Pattern)] |= 1 << c
 		e.all |= 1 << c
 		if len(e.marks) > maxMarks {
 			return &Error{Line: i.Line, Reason: fmt.Sprintf("the list has more than %d exceptions; split it", maxMarks)}
@@ -93,14 +97,14 @@ func (e *excepting) isVoid(p pattern.Pattern, c class) bool {
 	if len(e.marks) == 0 {
 		return false
 	}
-	if e.marks[markOf(p.Kind, p.Name)]&(1<<(c|bad)) != 0 {
+	if e.marks[markOf(p)]&(1<<(c|bad)) != 0 {
 		return true
 	}
-	if !e.below {
-		return e.higher(markOf(p.Kind, p.Name), c)
+	if !e.below || p.Kind == pattern.Prefix {
+		return e.higher(markOf(p), c)
 	}
 	for n, ok := p.Name, true; ok; n, ok = n.Parent() {
-		if e.higher(markOf(pattern.Suffix, n), c) {
+		if e.higher(markOf(pattern.Pattern{Kind: pattern.Suffix, Name: n}), c) {
 			return true
 		}
 	}

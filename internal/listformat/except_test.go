@@ -29,6 +29,7 @@ func TestTakenBack(t *testing.T) {
 		{Adblock, "||x^$important\n||x^\n||x^$badfilter,important", []string{"x"}},
 		{Adblock, "@@||x^\n||x^$important\n||x^$important,badfilter", []string{"@x"}},
 		{Adblock, "||x^$third-party,badfilter\n||x^\nx$badfilter", []string{"x", "modifier: ||x^$third-party,badfilter", "part of a name: x$badfilter"}},
+		{Adblock, "||192.0.2.1^\n||192.0.2.2^\n@@||192.0.2.1^\n||::1:1^\n||::1:1^$badfilter", []string{"192.0.2.2", "@192.0.2.1"}},
 		{Dnsmasq, "server=/x/1.1.1.1\nserver=/a.x/1.1.1.1\nserver=/*.x/1.1.1.1\nserver=/x/#", []string{"a.x", "*.x", "@x"}},
 	} {
 		if diff := cmp.Diff(tt.want, say(t, tt.in, Options{Format: tt.format})); diff != "" {

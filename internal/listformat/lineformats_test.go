@@ -36,7 +36,8 @@ var lineFormats = map[Format]struct {
 		"||NAME^", "||NAME^", "@@||NAME^", "||NAME^$important", "@@||NAME^$important", "||NAME^$third-party", "||NAME^$important,client=x",
 		"||NAME^$badfilter", "@@||NAME^$badfilter,important", "||NAME^$badfilter,client=x", "||NAME^$denyallow=NAME", "|NAME^", "NAME|", "|NAME|", "||NAME", "||NAME^|", "||NAME/ads^", "||*.NAME^",
 		"||NAME^*", "/^ad[0-9]+\\.NAME$/", "/ads/$important", "/ads/", "! NAME", "# NAME", "NAME##.ad", "NAME#@#.ad", "NAME#$#x", "##.ad", "###ad", "#@#.ad", "## NAME", "#####", "!#include NAME", "!#if (NAME)", "!#iffy", "!#endif", "[Adblock Plus 2.0]",
-		"0.0.0.0 NAME NAME", "127.0.0.1 localhost", "NAME", "NAME # x", "NAME ## x", "||NAME^ # x", "@@NAME", "NAME$important", "-ad-NAME^", "NAME NAME",
+		"0.0.0.0 NAME NAME", "127.0.0.1 localhost", "NAME", "NAME # x", "NAME ## x", "||NAME^ # x", "@@NAME", "NAME$important", "-ad-NAME^", "-ad-NAME.", "NAME-", ".NAME", "-ad.", "NAME NAME",
+		"@@||192.0.2.1^", "||192.0.2.1^$badfilter", "||2001:db8::1^", "@@||2001:DB8::1^$important", "||fe80::1%NAME^",
 		"||^", "@@", "$", "||NAME^$", "@@||NAME^$important,important", "::1 NAME", "||NAME:8080^", "||192.0.2.1^", "@@@@||NAME^", "|||NAME^", "||NAME^$dnsrewrite=a$b",
 	}},
 }

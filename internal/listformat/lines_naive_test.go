@@ -77,7 +77,7 @@ func (o *outcome) naiveStanding(f Format) {
 		for j, other := range o.Items {
 			above := o.Rank[other.Line] - rank
 			reaches := other.Pattern == item.Pattern
-			if f == Adblock {
+			if f == Adblock && item.Pattern.Kind != pattern.Prefix {
 				reaches = other.Pattern.Matches(item.Pattern.Name)
 			}
 			beaten = beaten || !gone[j] && reaches && (above == 1 || above == 3)
@@ -238,6 +238,7 @@ func naiveDnsmasq(o *outcome, _ bool, number int, line string) {
 
 var (
 	adblockSuffix   = regexp.MustCompile(`(?s)^(@@)?\|\|([^|*/$]*)\^(\$(?:important|badfilter|important,badfilter|badfilter,important))?$`)
+	adblockPart     = regexp.MustCompile(`^[-.]|[-.]$|[-.]\.|\.-`)
 	adblockComment  = regexp.MustCompile(`(?s)^([^|@ \t\v\f\r][^ \t\v\f\r]*)` + blank + `+#.*`)
 	adblockIgnored  = regexp.MustCompile(`(?s)^([!#].*|\[.*\])$`)
 	adblockStands   = regexp.MustCompile(`^(!#(if|include)\b|(##|#@#|#\?#|#@\?#|#\$#|#@\$#|#%#|#@%#|#\$\?#|#@\$\?#)#?[^# \t\v\f\r])`)
@@ -266,7 +267,17 @@ func naiveAdblock(o *outcome, _ bool, number int, line string) {
 				o.Rank[number] += rank
 			}
 		}
+		if a, err := netip.ParseAddr(m[2]); err == nil && !strings.Contains(m[2], "%") {
+			p, err := pattern.Parse(a.Unmap().String())
+			if err != nil {
+				panic(err)
+			}
+			o.Items = append(o.Items, Item{Pattern: p, Exception: m[1] != "", Line: number})
+			return
+		}
 		o.name(pattern.Suffix, m[2], m[1] != "", number)
+	case adblockPart.MatchString(line):
+		o.skip("rule", number)
 	case strings.HasPrefix(line, "@@") || strings.ContainsAny(line, "$*/|^"):
 		o.skip("rule", number)
 	default:

@@ -71,6 +71,10 @@ func TestLineFormats(t *testing.T) {
 		{Options{Format: Adblock}, "|a^", []string{"anchored: |a^"}},
 		{Options{Format: Adblock}, "||a", []string{"anchored: ||a"}},
 		{Options{Format: Adblock}, "-ad^", []string{"part of a name: -ad^"}},
+		{Options{Format: Adblock}, "-ad-banner.\n-ad.\nad-\n.ad\na.-b\na..b\na-b.c", []string{"=a-b.c", "part of a name: -ad-banner."}},
+		{Options{Format: Adblock}, "||-ad.x^", []string{"-ad.x"}},
+		{Options{Format: Adblock}, "||1.2.3.4^\n||2001:db8::1^\n||::ffff:1.2.3.5^\n||1.2.3^\n||fe80::1%a^",
+			[]string{"1.2.3.4", "2001:db8::1", "1.2.3.5", "bad name: 1.2.3"}},
 		{Options{Format: Adblock}, "a$important", []string{"part of a name: a$important"}},
 		{Options{Format: Adblock}, "||a_:b^\n! x\n# y\n[Adblock Plus 2.0]", []string{"bad name: a_:b"}},
 	}

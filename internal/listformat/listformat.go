@@ -32,6 +32,14 @@ func Formats() []Format {
 	return []Format{Plain, Hosts, Dnsmasq, Adblock, V2fly, Geosite, SingBox, ClashDomain, ClashClassical}
 }
 
+// List is what a list of the format is called in a sentence: "a plain list".
+func (f Format) List() string {
+	if f == Adblock {
+		return "an adblock list"
+	}
+	return "a " + string(f) + " list"
+}
+
 // Options say how to read a list.
 type Options struct {
 	Format   Format

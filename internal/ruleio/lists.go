@@ -166,7 +166,7 @@ func (l *loader) guess(one *list, in *input) error {
 	}
 	one.options.Format = format
 	if err := one.part.fits(one.item, format); err != nil {
-		err.Reason = fmt.Sprintf("%s looks like a %s list: %s", one.path, format, err.Reason)
+		err.Reason = fmt.Sprintf("%s looks like %s: %s", one.path, format.List(), err.Reason)
 		return err
 	}
 	return nil

@@ -150,7 +150,7 @@ func (f *File) fits(l *listItem, format listformat.Format) *Error {
 	case format == listformat.Plain && l.Match.s == "":
 		return f.fail(l.at, "a plain list needs \"match: suffix\" (a name stands for all below it, too) or \"match: exact\"")
 	case format != listformat.Plain && l.Match.s != "":
-		return f.fail(l.Match.at, "\"match\" is for plain lists; a %s list says itself what its names mean", format)
+		return f.fail(l.Match.at, "\"match\" is for plain lists; %s says itself what its names mean", format.List())
 	case format == listformat.Geosite && l.Category.s == "":
 		return f.fail(l.at, "a geosite list needs \"category\", which of its lists is meant")
 	case format != listformat.Geosite && l.Category.s != "":
