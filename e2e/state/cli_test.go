@@ -29,7 +29,7 @@ func TestJSON(t *testing.T) {
 		{"rule add a.test gone0", "RuleChange", 0, "pattern target replaced warnings"},
 		{"rule list", "RuleList", 0, "rules rules.pattern rules.target"},
 		{"rdns", "LearntList", 0, "names names.address names.name names.level names.pid names.uid names.ttl names.rule names.target"},
-		{"rdns 192.0.2.1", "LearntList", 0, "names"},
+		{"rdns 192.0.2.1", "LearntList", 1, "names"},
 		{"decision", "DecisionList", 0, "decisions decisions.address decisions.level decisions.pid decisions.uid " +
 			"decisions.name decisions.rule decisions.target"},
 		{"status", "Status", 0, "state home observers cgroup rules generation programs programs.name programs.hook programs.id " +

@@ -129,13 +129,8 @@ programs in the kernel learn from DNS answers which address belongs to which nam
 connect.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args: func(_ *cobra.Command, given []string) error {
-			if len(given) > 0 {
-				return usageError{fmt.Errorf("no command %q; see: domain-route help", given[0])}
-			}
-			return nil
-		},
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Args:          noCommand,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		PersistentPreRunE: func(*cobra.Command, []string) error {
 			if a.output != "text" && a.output != "json" {
 				return usageError{fmt.Errorf("output format %q: it is text or json", a.output)}

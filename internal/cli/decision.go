@@ -15,6 +15,7 @@ type decisionRow struct {
 	Level     dataplane.Level `json:"level"`
 	PID       uint32          `json:"pid"`
 	UID       uint32          `json:"uid"`
+	Gone      bool            `json:"gone"` // the process has ended; judged without its cgroup, which is not known
 	Name      string          `json:"name"`
 	Rule      string          `json:"rule"`
 	Condition string          `json:"condition,omitempty"` // the rule's
@@ -31,7 +32,8 @@ func (a *app) decision() *cobra.Command {
 		Long: `Lists, for each learnt address that a rule is for, what a connection to it gets now. The rule is the name's; where
 that has none, the address's, or the default. Each line has the address, the index of the interface (0 if it is not bound
 to any), the verdict (steered, direct, blocked, marked, or no_interface: refused while none of the target's interfaces
-exists), whom it counts for, the name and the rule. Without a terminal: separated by tabs, no heading.`,
+exists), whom it counts for, the name and the rule. A process that is gone is judged as if it had been in no cgroup: which
+it was in is not known, and rules with cgroup= are left out. Without a terminal: separated by tabs, no heading.`,
 		Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			var rows []decisionRow
@@ -68,7 +70,7 @@ func decisions(standings []dataplane.Standing, devices *finder) ([]decisionRow, 
 // decide finds what a decision comes to with the interfaces there are now.
 func decide(d dataplane.Standing, find dataplane.Finder) decisionRow {
 	row := decisionRow{
-		Address: d.Address, Level: d.Level, PID: d.PID, UID: d.UID, Name: nameText(d.Name),
+		Address: d.Address, Level: d.Level, PID: d.PID, UID: d.UID, Gone: d.Gone, Name: nameText(d.Name),
 		Rule: d.Pattern, Condition: d.Condition, Target: d.Target.String(),
 	}
 	place := dataplane.Resolve(d.Target, find)
@@ -79,8 +81,12 @@ func decide(d dataplane.Standing, find dataplane.Finder) decisionRow {
 func (a *app) printDecisions(rows []decisionRow) {
 	var lines [][]string
 	for _, r := range rows {
+		who := whose(r.Level, r.PID, r.UID)
+		if r.Gone {
+			who += " gone, judged without its cgroup"
+		}
 		lines = append(lines, []string{
-			r.Address.String(), fmt.Sprint(r.Ifindex), dash(r.Interface), r.Verdict, whose(r.Level, r.PID, r.UID), dash(r.Name), withCondition(r.Rule, r.Condition),
+			r.Address.String(), fmt.Sprint(r.Ifindex), dash(r.Interface), r.Verdict, who, dash(r.Name), withCondition(r.Rule, r.Condition),
 		})
 	}
 	a.table([]string{"ADDRESS", "IFINDEX", "INTERFACE", "VERDICT", "COUNTS FOR", "NAME", "RULE"}, lines)

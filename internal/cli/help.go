@@ -36,7 +36,7 @@ func (a *app) help(root *cobra.Command) *cobra.Command {
 		RunE: func(_ *cobra.Command, given []string) error {
 			cmd, rest, err := root.Find(given)
 			if err != nil || len(rest) > 0 {
-				return usageError{fmt.Errorf("no command %q; see: domain-route help", given[len(given)-max(1, len(rest))])}
+				return noCommand(cmd, given[len(given)-max(1, len(rest)):])
 			}
 			cmd.InitDefaultHelpFlag()
 			return cmd.Help()

@@ -30,7 +30,7 @@ type learntRow struct {
 func (a *app) rdns() *cobra.Command {
 	return &cobra.Command{
 		Use:   "rdns [NAME|ADDRESS|PREFIX]",
-		Short: "List the learnt names: address, name, who learnt it, seconds left, rule, and which decides",
+		Short: "List the learnt names: address, name, who learnt it, seconds left, rule, and which decides; exit 1 if there is none of the name",
 		Long: `Lists which address was learnt to belong to which name, by whom (a process, a user, or the host's services),
 how many seconds of its TTL are left (negative once it is over: the name still counts for an hour), and the
 rule that matches the name; of all, or of a name (a pattern as in rules: example.com is it and its subdomains), an
@@ -53,7 +53,12 @@ would lead to different places. Without a terminal: separated by tabs, no headin
 				return err
 			}
 			rows := learntRows(standings, wanted)
-			return a.print("LearntList", map[string]any{"names": rows}, func() { a.printLearnt(rows) })
+			err = a.print("LearntList", map[string]any{"names": rows}, func() { a.printLearnt(rows) })
+			if err == nil && len(rows) == 0 && len(given) == 1 {
+				a.warn("nothing is learnt of %s", given[0])
+				return errNo
+			}
+			return err
 		},
 	}
 }

@@ -10,7 +10,6 @@ import (
 
 	"github.com/domain-route/domain-route/internal/dataplane"
 	"github.com/domain-route/domain-route/internal/netdev"
-	"github.com/domain-route/domain-route/internal/pattern"
 	"github.com/domain-route/domain-route/internal/ruleset"
 )
 
@@ -37,7 +36,7 @@ func (a *app) rule() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rule",
 		Short: "Add, delete, list and save rules",
-		Args:  noArgs,
+		Args:  noCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return usageError{fmt.Errorf("rule needs one of add, del, list, save; see: %s --help", cmd.CommandPath())}
 		},
@@ -77,8 +76,11 @@ A rule with a condition comes before one without for the same pattern, cgroup be
 		Args:              args(2, 4),
 		ValidArgsFunction: completeRuleAdd,
 		RunE: func(_ *cobra.Command, given []string) error {
-			p, err := pattern.Parse(given[0])
+			p, err := parsePattern(given[0])
 			if err != nil {
+				return err
+			}
+			if err := chainMeant(given[1:]); err != nil {
 				return err
 			}
 			c, err := condition(given[2:])
@@ -160,12 +162,16 @@ func (a *app) ruleDel() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:               "del PATTERN [user=NAME|UID] [cgroup=PATH]",
 		Aliases:           []string{"delete"},
+		SuggestFor:        []string{"remove", "rm"},
 		Short:             "Delete a rule",
 		Args:              args(1, 3),
 		ValidArgsFunction: completePatterns,
 		RunE: func(_ *cobra.Command, given []string) error {
-			p, err := pattern.Parse(given[0])
+			p, err := parsePattern(given[0])
 			if err != nil {
+				return err
+			}
+			if err := noTarget(given); err != nil {
 				return err
 			}
 			c, err := condition(given[1:])

@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 
@@ -58,7 +59,7 @@ counts once its names are asked for again, and on an address shared by names wit
 only for the one without is steered if his user or the host asked for the other.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := flags.warming.check(); err != nil {
+			if err := flags.check(cmd); err != nil {
 				return err
 			}
 			l, err := a.loadForStart()
@@ -91,6 +92,27 @@ only for the one without is steered if his user or the host asked for the other.
 	_ = cmd.MarkFlagDirname("cgroup")
 	_ = cmd.RegisterFlagCompletionFunc("observe", cobra.FixedCompletions([]string{"sockets", "libc", "tc"}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
+}
+
+// check finds what is wrong before anything is read, which may take long.
+func (f *startFlags) check(cmd *cobra.Command) error {
+	if err := f.warming.check(); err != nil {
+		return err
+	}
+	if _, err := f.history.option(cmd); err != nil {
+		return err
+	}
+	present, err := devices()
+	if err != nil {
+		return err
+	}
+	if _, err := observers(f.observe, present); err != nil {
+		return err
+	}
+	if os.Geteuid() != 0 {
+		return &dataplane.CureError{Err: fmt.Errorf("%w: not root", dataplane.ErrRefused), Cure: "run it as root, by sudo"}
+	}
+	return nil
 }
 
 // options puts flags, the configuration and the host's interfaces together.

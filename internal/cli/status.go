@@ -61,6 +61,7 @@ func (a *app) status() *cobra.Command {
 				config = a.compareConfig(st, present)
 			}
 			st.Warnings = append(st.Warnings, config.warnings()...)
+			st.Warnings = append(st.Warnings, awayWarnings(st, present)...)
 			data := statusData(st)
 			data.Configuration = config
 			if err := a.print("Status", data, func() { a.printStatus(st, config) }); err != nil {
@@ -121,10 +122,15 @@ func (a *app) printStatus(st dataplane.Status, config configState) {
 	}
 	a.printLibraries(st.Libraries)
 	fmt.Fprintln(a.Stdout, "\ncounters that are not 0 (docs/counters.md explains them):")
+	none := true
 	for _, c := range st.Counters {
 		if c.Value > 0 {
+			none = false
 			fmt.Fprintf(a.Stdout, "  %-24s %d\n", c.Name, c.Value)
 		}
+	}
+	if none {
+		fmt.Fprintln(a.Stdout, "  none")
 	}
 }
 

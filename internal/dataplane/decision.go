@@ -1,7 +1,11 @@
 package dataplane
 
 import (
+	"errors"
+	"fmt"
+	"io/fs"
 	"net/netip"
+	"os"
 
 	"github.com/domain-route/domain-route/internal/ruleset"
 )
@@ -23,6 +27,9 @@ type Standing struct {
 	// either kind that is to leave the connection alone.
 	Decides  bool
 	Conflict bool // the live names there have different targets, or some have none
+
+	// The process that it counts for has ended. What cgroup it was in is not known: rules for cgroups are left out.
+	Gone bool
 }
 
 // Standings reads the learnt names, in the order of Learnt, and judges them as bpf/evidence.h does: of the live names
@@ -38,8 +45,10 @@ func (s *System) Standings() ([]Standing, error) {
 	}
 	defer judge.Close()
 	all := make([]Standing, len(learnt))
+	ended := map[uint32]bool{}
 	for i, l := range learnt {
 		all[i].Learnt = l
+		all[i].Gone = l.Level == LevelProcess && hasEnded(l.PID, ended)
 		if l.Name == "" {
 			all[i].Target, all[i].Ruled, err = judge.targetOf(learnLearnt{Name: l.hash, Match: l.match, Rule: l.rule}, judge.whose(l))
 			if err != nil {
@@ -61,6 +70,17 @@ func (s *System) Standings() ([]Standing, error) {
 		}
 	}
 	return all, nil
+}
+
+// hasEnded tells whether there is no such process any more. What was found is kept in known.
+func hasEnded(pid uint32, known map[uint32]bool) bool {
+	ended, asked := known[pid]
+	if !asked {
+		_, err := os.Stat(fmt.Sprintf("/proc/%d", pid))
+		ended = errors.Is(err, fs.ErrNotExist)
+		known[pid] = ended
+	}
+	return ended
 }
 
 // byAddress fills in the rule that there is for the address where the name that decides has none.
