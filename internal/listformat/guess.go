@@ -20,8 +20,22 @@ const (
 // headSize is how much of a list is looked at.
 const headSize = 64 << 10
 
+// foreign is what else cannot be read, by what it begins with, and the cure.
+var foreign = []struct{ magic, reason string }{
+	{"\xfd7zXZ\x00", "packed by xz; unpack it: xz -d FILE"},
+	{"BZh91AY&SY", "packed by bzip2; unpack it: bzip2 -d FILE"},
+	{"PK\x03\x04", "a zip archive; unpack it: unzip FILE"},
+	{"7z\xbc\xaf\x27\x1c", "a 7z archive; unpack it: 7z x FILE"},
+	{"\x04\x22\x4d\x18", "packed by lz4; unpack it: lz4 -d FILE"},
+	{"\xff\xfe", "text in UTF-16; make UTF-8 of it: iconv -f UTF-16 -t UTF-8 FILE"},
+	{"\xfe\xff", "text in UTF-16; make UTF-8 of it: iconv -f UTF-16 -t UTF-8 FILE"},
+}
+
+// longestMagic is how many bytes tell what cannot be read.
+const longestMagic = 10
+
 // Compiled returns an *Error with the cure if name or the beginning of the file say that it is a rule set compiled for
-// sing-box or mihomo, which cannot be read. Read sees to it, too.
+// sing-box or mihomo, or packed or encoded in a way that cannot be read. Read sees to it, too.
 func Compiled(name string, head []byte) error {
 	name = strings.ToLower(name)
 	switch {
@@ -29,6 +43,11 @@ func Compiled(name string, head []byte) error {
 		return &Error{Reason: "a compiled rule set of sing-box; make JSON of it: sing-box rule-set decompile FILE"}
 	case strings.HasSuffix(name, ".mrs"), bytes.HasPrefix(head, []byte(mihomoMagic)):
 		return &Error{Reason: "a compiled rule set of mihomo; take its publisher's text or YAML file instead"}
+	}
+	for _, f := range foreign {
+		if bytes.HasPrefix(head, []byte(f.magic)) {
+			return &Error{Reason: f.reason}
+		}
 	}
 	return nil
 }

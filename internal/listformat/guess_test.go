@@ -106,10 +106,15 @@ func TestGuessWritten(t *testing.T) {
 
 // Compiled rule sets are refused with the cure, whatever format they are said to have.
 func TestCompiled(t *testing.T) {
-	for in, cure := range map[string]string{"SRS\x03\x78\xda": "sing-box rule-set decompile", "MRS\x01\x00": "text or YAML"} {
+	for in, cure := range map[string]string{"SRS\x03\x78\xda": "sing-box rule-set decompile", "MRS\x01\x00": "text or YAML",
+		"\xfd7zXZ\x00\x00\x04": "xz -d", "BZh91AY&SY\xaa": "bzip2 -d", "PK\x03\x04\x14": "unzip", "7z\xbc\xaf\x27\x1c\x00": "7z x", "\x04\x22\x4d\x18\x64": "lz4 -d",
+		"\xff\xfea\x00.\x00b\x00": "iconv -f UTF-16", "\xfe\xff\x00a": "iconv -f UTF-16"} {
 		_, err := Read(strings.NewReader(in), Options{Format: Plain}, func(Item) error { return nil })
 		if err == nil || !strings.Contains(err.Error(), cure) {
 			t.Errorf("%q: %v, want %q in it", in, err, cure)
+		}
+		if f, ok := Guess("", []byte(in)); ok {
+			t.Errorf("%q looks like %s", in, f.List())
 		}
 	}
 	for name, bad := range map[string]bool{"a.srs": true, "b.MRS": true, "c.txt": false, "": false} {

@@ -106,7 +106,7 @@ func TestLinesThatAreNoText(t *testing.T) {
 		{"#\n#" + long + "\r\n", &Error{Line: 2, Reason: "longer than 64 KiB"}},
 		{"#" + long + long, &Error{Line: 1, Reason: "longer than 64 KiB"}},
 		{"a\nb\x00c\n", &Error{Line: 2, Column: 2, Reason: "a zero byte"}},
-		{"\xff\xfea\x00.\x00b\x00", &Error{Line: 1, Column: 4, Reason: "a zero byte"}},
+		{"a\x00.\x00b\x00", &Error{Line: 1, Column: 2, Reason: "a zero byte"}},
 	}
 	for _, format := range []Format{Plain, Hosts, Dnsmasq, Adblock} {
 		for _, tt := range tests {

@@ -155,7 +155,7 @@ func Read(in io.Reader, o Options, emit func(Item) error) (Report, error) {
 	}
 	report := Report{Skipped: []Skipped{}}
 	b := buffered(in)
-	head, err := b.Peek(len(mihomoMagic))
+	head, err := b.Peek(longestMagic)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return report, err
 	}

@@ -1,6 +1,7 @@
 package ruleio
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"strings"
@@ -36,7 +37,7 @@ func (l *Loaded) Strict() string {
 	return strings.Join(all, ", ")
 }
 
-// MaxFindings is how many findings of each kind are kept; the others are counted only.
+// MaxFindings is how many findings of each kind are kept, unless LoadOptions say otherwise; the others are counted only.
 const MaxFindings = 20
 
 // Finding is something about the rules that may not be meant.
@@ -51,6 +52,7 @@ type Finding struct {
 type findings struct {
 	list   []Finding
 	counts map[Kind]int
+	most   int // of each kind to keep; 0: MaxFindings
 }
 
 // add keeps or counts a finding; text is called if it is kept. It returns the place in the list, -1 if it is not kept.
@@ -59,7 +61,7 @@ func (f *findings) add(k Kind, at, other Place, text func() string) int {
 		f.counts = make(map[Kind]int)
 	}
 	f.counts[k]++
-	if f.counts[k] > MaxFindings {
+	if f.counts[k] > cmp.Or(f.most, MaxFindings) {
 		return -1
 	}
 	f.list = append(f.list, Finding{k, text(), at, other})
@@ -68,7 +70,7 @@ func (f *findings) add(k Kind, at, other Place, text func() string) int {
 
 // clone returns a copy, whose list and counts are never nil.
 func (f *findings) clone() findings {
-	c := findings{append([]Finding{}, f.list...), map[Kind]int{}}
+	c := findings{append([]Finding{}, f.list...), map[Kind]int{}, f.most}
 	maps.Copy(c.counts, f.counts)
 	return c
 }

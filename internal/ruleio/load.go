@@ -21,6 +21,8 @@ type LoadOptions struct {
 	Size     func(path string) (n int64)       // bytes of a list's file, 0 if not known. May be nil.
 	Thorough bool                              // look for rules that are redundant or unreachable, too, which takes about as long again
 
+	Findings int // how many of each kind to keep; 0: MaxFindings
+
 	most int // MaxRules, but for tests
 }
 
@@ -36,7 +38,7 @@ type ListReport struct {
 // Loaded is a configuration with its lists.
 type Loaded struct {
 	Rules    *ruleset.Set      `json:"-"`
-	Findings []Finding         `json:"findings"` // up to MaxFindings of each kind
+	Findings []Finding         `json:"findings"` // the first of each kind
 	Counts   map[Kind]int      `json:"counts"`   // all findings of each kind
 	Lists    []ListReport      `json:"lists"`    // in the order of the configuration
 	Inputs   []string          `json:"inputs"`   // paths of all files that were read, includes of lists, too; sorted, each once
@@ -92,6 +94,7 @@ func (c *Config) Load(o LoadOptions) (*Loaded, error) {
 		notes:  c.notes.clone(),
 		inline: make(map[key]inline), inputs: make(map[string]bool), removed: make(map[*patternItem]bool),
 	}
+	l.notes.most = o.Findings
 	steps := []func() error{l.readInline, l.planLists, l.readLists, l.addInline, l.check, l.findPlaces}
 	for _, step := range steps {
 		if err := step(); err != nil {

@@ -93,6 +93,15 @@ func TestNearTarget(t *testing.T) {
 	}
 }
 
+// Of short names one that has two letters swapped is nearly the other; wg0 and wg1 are both meant.
+func TestNearTargetTransposed(t *testing.T) {
+	l := load(t, nil, "c.yaml", "targets: {vpn: wg0, wg1: wg2}\nrules:\n - {match: a, target: vnp}\n - {match: b, target: wg3}\n - {match: c, target: w}\n")
+	want := []Finding{{NearTarget, `vnp is taken for an interface; did you mean the target "vpn"?`, Place{"c.yaml", 3}, Place{}}}
+	if diff := cmp.Diff(want, l.Findings); diff != "" {
+		t.Error(diff)
+	}
+}
+
 const plainSuffix = "format: plain, match: suffix"
 
 // The order of precedence, layer by layer.

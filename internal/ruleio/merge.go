@@ -81,7 +81,8 @@ func (c *Config) resolve(f *File, o outcome) (ruleset.Target, *Error) {
 		return t, nil
 	}
 	t, err := ruleset.ParseTarget(o.text)
-	near := nearest(o.text, slices.Sorted(maps.Keys(c.targets)))
+	names := slices.Sorted(maps.Keys(c.targets))
+	near := nearest(o.text, names)
 	switch {
 	case err != nil && near != "":
 		return t, f.fail(o.at, "%w; did you mean the target %q?", err, near)
@@ -94,7 +95,10 @@ func (c *Config) resolve(f *File, o outcome) (ruleset.Target, *Error) {
 		}
 	}
 	const short = 4 // wg0 and wg1 are near, and both meant
-	if len(o.text) >= short && len(near) >= short && t.Kind == ruleset.Interface {
+	if len(o.text) < short || len(near) < short {
+		near = transposed(o.text, names)
+	}
+	if near != "" && t.Kind == ruleset.Interface {
 		c.notes.add(NearTarget, f.place(o.at), Place{}, func() string {
 			return fmt.Sprintf("%s is taken for an interface; did you mean the target %q?", o.text, near)
 		})

@@ -16,3 +16,15 @@ func nearest(s string, words []string) string {
 	}
 	return best
 }
+
+// transposed returns the word of words that is s with two neighbours swapped, as vpn is of vnp; "" when there is none.
+func transposed(s string, words []string) string {
+	for _, w := range words {
+		for i := range len(s) - 1 {
+			if len(w) == len(s) && w != s && w == s[:i]+string([]byte{s[i+1], s[i]})+s[i+2:] {
+				return w
+			}
+		}
+	}
+	return ""
+}

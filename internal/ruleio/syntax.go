@@ -9,8 +9,12 @@ import (
 	"unicode/utf8"
 )
 
-// leadingMark finds a value that begins with a character that YAML keeps for itself.
-var leadingMark = regexp.MustCompile("(?:^[ \t]*|[ \t]*- +|: +|[\\[{,][ \t]*)([*&!|>@`%][^ \t,\\]}]*)")
+var (
+	// leadingMark finds a value that begins with a character that YAML keeps for itself.
+	leadingMark = regexp.MustCompile("(?:^[ \t]*|[ \t]*- +|: +|[\\[{,][ \t]*)([*&!|>@`%][^ \t,\\]}]*|:[^ \t,\\]}]+)")
+	// trailingColon finds an address that YAML takes for a key, since it ends with a colon.
+	trailingColon = regexp.MustCompile(`(?:- +|: +)([0-9A-Fa-f:]*::)[ \t\r]*$`)
+)
 
 var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
 
@@ -62,6 +66,9 @@ func culprit(line string) (column int, hint string) {
 	indent := line[:len(line)-len(strings.TrimLeft(line, " \t"))]
 	if i := strings.IndexByte(indent, '\t'); i >= 0 {
 		return i + 1, "a tab in the indentation; YAML takes spaces only"
+	}
+	if m := trailingColon.FindStringSubmatchIndex(line); m != nil {
+		return 1 + utf8.RuneCountInString(line[:m[2]]), "a colon at the end means something to YAML; quote it: " + quoted(line[m[2]:m[3]])
 	}
 	m := leadingMark.FindStringSubmatchIndex(line)
 	if m == nil {

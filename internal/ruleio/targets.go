@@ -21,6 +21,9 @@ type outcome struct {
 }
 
 func (o *outcome) decode(f *File, n *yaml.Node) *Error {
+	if n.Kind == yaml.SequenceNode {
+		return f.fail(at(n), "text is wanted here, not a list: %s", chainOf(n))
+	}
 	if n.Kind != yaml.MappingNode {
 		w, err := f.text(n)
 		*o = outcome{at: w.at, text: w.s}
@@ -36,6 +39,23 @@ func (o *outcome) decode(f *File, n *yaml.Node) *Error {
 	}
 	*o = outcome{at: at(n), target: t}
 	return nil
+}
+
+// chainOf says how to write what somebody wrote as a list.
+func chainOf(n *yaml.Node) string {
+	var names []string
+	for _, c := range n.Content {
+		names = append(names, c.Value)
+	}
+	chain, end := names, ""
+	if last := len(names) - 1; last > 0 && (names[last] == "direct" || names[last] == "block") {
+		chain, end = names[:last], ", else: "+names[last]
+	}
+	text := strings.Join(names, ",")
+	if _, err := ruleset.ParseTarget(text); err != nil {
+		return `write "wg0,direct" or {chain: [wg0], else: direct}`
+	}
+	return fmt.Sprintf("write %q or {chain: [%s]%s}", text, strings.Join(chain, ", "), end)
 }
 
 // elem is v as the decoder wants it.
@@ -90,7 +110,11 @@ type markNumber struct{ n uint32 }
 
 func (m *markNumber) decode(f *File, n *yaml.Node) *Error {
 	if n.Kind != yaml.ScalarNode || n.Tag != "!!int" {
-		return f.fail(at(n), "a number is wanted here, as 35 or 0x23, not %s", kindOf(n))
+		cure := ""
+		if _, err := strconv.ParseUint(n.Value, 0, 32); err == nil && n.Tag == "!!str" {
+			cure = "; drop the quotes"
+		}
+		return f.fail(at(n), "a number is wanted here, as 35 or 0x23, not %s%s", kindOf(n), cure)
 	}
 	v, err := strconv.ParseUint(n.Value, 10, 32)
 	if hex, ok := strings.CutPrefix(n.Value, "0x"); ok {

@@ -38,6 +38,8 @@ type (
 // text reads a node that must be text. What YAML takes for something else must be quoted.
 func (f *File) text(n *yaml.Node) (word, *Error) {
 	switch {
+	case n.Kind == yaml.MappingNode && len(n.Content) == 2 && isNull(n.Content[1]) && strings.HasSuffix(n.Content[0].Value, ":"):
+		return word{}, f.fail(at(n), "a colon at the end means something to YAML; quote it: %s", quoted(n.Content[0].Value+":"))
 	case n.Kind != yaml.ScalarNode:
 		return word{}, f.fail(at(n), "text is wanted here, not %s", kindOf(n))
 	case n.Tag == "!!null" && n.Value == "":
