@@ -144,6 +144,10 @@ func TestImportStdin(t *testing.T) {
 		strings.Contains(r.Stderr, s.dir) {
 		t.Errorf("%s", r.Stderr)
 	}
+	r = s.with(".foo.test\nb.test\n", "import", "-", "-t", "vpn0", "--format=plain", "--match=suffix", "--dry-run")
+	if !strings.Contains(r.Stderr, "first: .foo.test; write foo.test, or *.foo.test for its subdomains alone\n") {
+		t.Errorf("%s", r.Stderr)
+	}
 	if r := s.with("a.test\n\x00\n", "import", "-", "-t", "vpn0", "--format=adblock"); r.Code != 2 || !strings.Contains(r.Stderr, "domain-route: standard input:2:1: a zero byte") {
 		t.Errorf("exit %d, %s", r.Code, r.Stderr)
 	}

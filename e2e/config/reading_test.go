@@ -125,3 +125,17 @@ func TestStatusOfNone(t *testing.T) {
 		t.Errorf("%+v", st)
 	}
 }
+
+// What looks like a part of the configuration and is not read is told.
+func TestYml(t *testing.T) {
+	s := startedSite(t)
+	s.write("config.yml", "rules: [{match: a.test, target: vpn0}]\n")
+	s.write("config.d/10-more.yml", "rules: [{match: b.test, target: vpn0}]\n")
+	want := "warning: " + s.path("config.yml") + " is not read; call it " + s.path("config.yaml") + "\n"
+	s.fails(2, want, "apply")
+	s.write("config.d/20-read.yaml", "rules: [{match: c.test, target: vpn0}]\n")
+	r := s.must("apply")
+	if !strings.Contains(r.Stderr, want) || !strings.Contains(r.Stderr, "10-more.yml is not read; call it ") || s.rules() != "c.test vpn0\n" {
+		t.Errorf("%s", r.Stderr)
+	}
+}

@@ -50,10 +50,21 @@ type loadOptions struct {
 	bar      *progress
 	thorough bool // look for rules that are redundant or can never match, too
 	quiet    bool // say nothing about the cache
+	all      bool // keep mostFindings
 }
 
 func (o loadOptions) with(in *inputs) ruleio.LoadOptions {
-	return ruleio.LoadOptions{Open: in.open, Users: in.user, Progress: o.bar.step, Size: fileSize, Thorough: o.thorough}
+	return ruleio.LoadOptions{Open: in.open, Users: in.user, Progress: o.bar.step, Size: fileSize, Thorough: o.thorough, Findings: o.findings()}
+}
+
+// mostFindings is how many findings of each kind are told where all are asked for.
+const mostFindings = 10_000
+
+func (o loadOptions) findings() int {
+	if o.all {
+		return mostFindings
+	}
+	return ruleio.MaxFindings
 }
 
 // fileSize is for the progress bar.
@@ -166,6 +177,9 @@ func (a *app) loadConfig(o loadOptions) (*loaded, error) {
 	if err != nil {
 		return nil, err
 	}
+	if !o.quiet {
+		a.warnUnread(c)
+	}
 	l := &loaded{files: files}
 	if len(files) == 0 {
 		l.Config, l.Loaded = &ruleio.Config{}, &ruleio.Loaded{Rules: ruleset.New()}
@@ -176,7 +190,7 @@ func (a *app) loadConfig(o loadOptions) (*loaded, error) {
 		return nil, err
 	}
 	cache := cacheOf(c.path)
-	if !o.thorough { // for which there is no word in the cache
+	if !o.thorough && !o.all { // for which there is no word in the cache
 		if l.Loaded, l.sum = cache.read(a, files, o.quiet); l.Loaded != nil {
 			l.cached = true
 			return l, nil
@@ -186,6 +200,8 @@ func (a *app) loadConfig(o loadOptions) (*loaded, error) {
 	if err != nil {
 		return nil, err
 	}
-	l.keep = func() { cache.write(files, in, l) }
+	if !o.all {
+		l.keep = func() { cache.write(files, in, l) }
+	}
 	return l, nil
 }

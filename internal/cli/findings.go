@@ -30,9 +30,17 @@ func (a *app) printFindings(l *loaded) {
 	}
 	for _, kind := range slices.Sorted(maps.Keys(l.Counts)) {
 		if more := l.Counts[kind] - shown[kind]; more > 0 {
-			a.warn("%s: %d more", findingWord(kind), more)
+			a.warn("%s: %d more%s", findingWord(kind), more, seeAll(shown[kind]))
 		}
 	}
+}
+
+// seeAll says how to see more findings of a kind than are shown.
+func seeAll(shown int) string {
+	if shown >= mostFindings {
+		return ""
+	}
+	return fmt.Sprintf("; up to %d of each kind: domain-route apply --dry-run --all", mostFindings)
 }
 
 // counts are all findings of each kind, not nil.
@@ -64,7 +72,11 @@ func (a *app) printSkipped(path string, r listformat.Report) {
 			}
 			where = " on line " + lines
 		}
-		a.warn("%s: skipped, since no rule can say it: %d of %s%s, first: %s", path, s.Count, s.Kind, where, s.First)
+		hint := s.Hint()
+		if hint != "" {
+			hint = "; " + hint
+		}
+		a.warn("%s: skipped, since no rule can say it: %d of %s%s, first: %s%s", path, s.Count, s.Kind, where, s.First, hint)
 	}
 }
 

@@ -24,7 +24,7 @@ func readPlain(r *reading) error {
 			r.skip("several words", number, line)
 			return nil
 		case word[0] == '.' && len(word) > 1:
-			r.skip("leading dot", number, line)
+			r.skip(leadingDotKind, number, line)
 			return nil
 		}
 		p, ok := parsePlain(word)
@@ -41,6 +41,9 @@ func readPlain(r *reading) error {
 		return r.emit(Item{Pattern: p, Line: number})
 	})
 }
+
+// leadingDotKind is what ".x" is counted as.
+const leadingDotKind = "leading dot"
 
 // parsePlain is pattern.Parse, quicker for names that cannot be anything else.
 func parsePlain(word []byte) (pattern.Pattern, bool) {
