@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -111,4 +112,37 @@ func containsAll(text string, words []string) bool {
 		}
 	}
 	return true
+}
+
+// Of each kind of finding the first are told, and how to see the others, which --all has.
+func TestAllFindings(t *testing.T) {
+	s := startedSite(t)
+	s.write("config.yaml", "lists: [{file: list, format: plain, match: suffix, target: block}]\n")
+	var list strings.Builder
+	list.WriteString("a.test\n")
+	for i := range 50 {
+		fmt.Fprintf(&list, "n%d.a.test\n", i)
+	}
+	s.write("list", list.String())
+	for args, want := range map[string]int{"": 20, "--all": 50} {
+		apply := append([]string{"apply", "--dry-run"}, strings.Fields(args)...)
+		r := s.must(apply...)
+		if n := strings.Count(r.Stderr, " goes to block by a.test anyway"); n != want {
+			t.Errorf("%s: %d\n%s", args, n, r.Stderr)
+		}
+		if strings.Contains(r.Stderr, "redundant: 30 more; up to 10000 of each kind: domain-route apply --dry-run --all\n") != (want == 20) {
+			t.Errorf("%s: %s", args, r.Stderr)
+		}
+		var got struct {
+			Findings []struct{ At struct{ Line int } }
+		}
+		decode(t, s.must(append(apply, "-o", "json")...), &got)
+		if len(got.Findings) != want || got.Findings[want-1].At.Line == 0 {
+			t.Errorf("%s: %+v", args, got)
+		}
+	}
+	s.must("apply", "--all") // which leaves no cache that says more than others
+	if r := s.must("apply", "-o", "json"); !strings.Contains(r.Stdout, `"cached": false`) {
+		t.Errorf("%s", r.Stdout)
+	}
 }

@@ -51,6 +51,7 @@ type applyResult struct {
 func (a *app) apply() *cobra.Command {
 	var o applyOptions
 	var file, prune string
+	var all bool
 	cmd := &cobra.Command{
 		Use:   "apply",
 		Short: "Put the configuration's rules in force, all at once; say what changes",
@@ -60,10 +61,10 @@ and puts it in force in one step, or changes nothing at all if there is any erro
     - PATTERN TARGET          deleted
     ~ PATTERN TARGET -> NEW   changed
 On a terminal the first 20 of each, elsewhere all. What lists hold that rules cannot say, and rules that get in each other's
-way, are told on standard error, with file and line. --quiet leaves out both, and tells in a line how many of them there are.
+way, are told on standard error, with file and line; of each kind the first 20, or with --all the first 10,000. --quiet leaves out both, and tells in a line how many of them there are.
 
 Refused, as an accident, unless --allow-empty is given: a list that gives no rule at all, as after a download that failed,
-and a configuration or file without any rule while rules run.
+and a configuration or file without any rule while rules run. The line "# no rules" of rule list is meant.
 
 -f reads one other file instead: one of the form of the configuration, or rules as domain-route rule list prints them.
 What a configuration says of observers, history and the cgroup is for domain-route start, not for this, which warns where
@@ -77,7 +78,7 @@ that differs from what runs.`,
 			o.keep = prune == "no"
 			bar := a.progressOf("reading rules", file)
 			defer bar.end()
-			l, err := a.readRules(file, loadOptions{bar: bar, thorough: o.dry})
+			l, err := a.readRules(file, loadOptions{bar: bar, thorough: o.dry, all: all})
 			if err == nil {
 				err = l.refuseEmptyLists(o.empty)
 			}
@@ -94,6 +95,7 @@ that differs from what runs.`,
 	cmd.Flags().BoolVar(&o.strict, "strict", false, "refuse rules for public suffixes, such as com or co.uk; and lists that give no rule, --allow-empty or not")
 	cmd.Flags().BoolVar(&o.empty, "allow-empty", false, "take lists that give no rule, and leave no rule at all if there is none")
 	cmd.Flags().BoolVarP(&o.quiet, "quiet", "q", false, "do not list changes, nor what is found in rules and lists: only warnings and sums")
+	cmd.Flags().BoolVar(&all, "all", false, "tell more than the first 20 findings of each kind: 10,000")
 	cmd.Flags().BoolVar(&o.reset, "reset", false, "then close the connections that would now go elsewhere; see: domain-route reset --help")
 	_ = cmd.RegisterFlagCompletionFunc("prune", cobra.FixedCompletions([]string{"yes", "no"}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
