@@ -50,7 +50,7 @@ func TestConfigOrder(t *testing.T) {
 func TestListName(t *testing.T) {
 	for in, want := range map[string]string{
 		"/x/accelerated-domains.china.conf": "accelerated-domains.china", "Ads List.txt.gz": "ads-list", "-": "imported", "../..": "imported",
-		".hidden": "hidden", "bücher.txt": "b-cher", "99-saved.yaml": "99-saved-list", "geosite.dat": "geosite",
+		".hidden": "hidden", "bücher.txt": "b-cher", "99-saved.yaml": "99-saved", "geosite.dat": "geosite",
 	} {
 		if got := listName(in, ""); got != want {
 			t.Errorf("%q: %q, want %q", in, got, want)
