@@ -133,7 +133,7 @@ func (f *File) plain(n *yaml.Node) *Error {
 	case n.Anchor != "":
 		return f.fail(at(n), "%s is an anchor to YAML, which is not taken here; if it is text, quote it", "&"+n.Anchor)
 	case n.Style&yaml.TaggedStyle != 0:
-		return f.fail(at(n), "%.80s is a tag to YAML, which is not taken here; if it is text, quote it: %s", n.Tag, quoted(n.Tag+n.Value))
+		return f.fail(at(n), "%.80q is a tag to YAML, which is not taken here; if it is text, quote it: %s", n.Tag, quoted(n.Tag+n.Value))
 	}
 	for _, c := range n.Content {
 		if err := f.plain(c); err != nil {

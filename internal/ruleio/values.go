@@ -255,4 +255,4 @@ func (w *matchWord) decode(f *File, n *yaml.Node) *Error {
 }
 
 // quoted is for messages: how to write a text so that YAML takes it for text.
-func quoted(s string) string { return fmt.Sprintf("\"%.80s\"", s) }
+func quoted(s string) string { return fmt.Sprintf("%.80q", s) }
