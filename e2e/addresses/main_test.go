@@ -61,21 +61,7 @@ func wantOut(t *testing.T, h *harness.Host, a *lab.Agent, to netip.Addr, want st
 			t.Errorf("%s to %s: %s, want %s", k, to, got, want)
 		}
 	}
-	if got := unconnected(h, a, to); got != want {
+	if got := via.OutUnconnected(h.Lab, a, to, "lte0"); got != want {
 		t.Errorf("unconnected to %s: %s, want %s", to, got, want)
 	}
-}
-
-// unconnected sends a datagram by a socket that never connects.
-func unconnected(h *harness.Host, a *lab.Agent, to netip.Addr) string {
-	seen, err := a.DialUDPUnconnected(netip.AddrPortFrom(to, lab.EchoPort))
-	if err != nil {
-		return err.Error()
-	}
-	for _, name := range []string{"wan0", "vpn0", "lte0"} {
-		if u := h.Uplink(name); seen == u.Addr4.String() || seen == u.Addr6.String() {
-			return name
-		}
-	}
-	return seen
 }

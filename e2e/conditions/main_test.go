@@ -74,22 +74,9 @@ func wantOut(t testing.TB, h *harness.Host, who string, a *lab.Agent, to lab.Hos
 			t.Errorf("%s, %s to %s: %s, want %s", who, k, k.Target(to), got, want)
 		}
 	}
-	if got := unconnected(h, a, to.Addr4); got != want {
+	if got := via.OutUnconnected(h.Lab, a, to.Addr4, "lte0"); got != want {
 		t.Errorf("%s, unconnected to %s: %s, want %s", who, to.Addr4, got, want)
 	}
-}
-
-func unconnected(h *harness.Host, a *lab.Agent, to netip.Addr) string {
-	seen, err := a.DialUDPUnconnected(netip.AddrPortFrom(to, lab.EchoPort))
-	if err != nil {
-		return err.Error()
-	}
-	for _, name := range []string{"wan0", "vpn0", "lte0"} {
-		if u := h.Uplink(name); seen == u.Addr4.String() || seen == u.Addr6.String() {
-			return name
-		}
-	}
-	return seen
 }
 
 func inodeOf(info os.FileInfo) uint64 { return info.Sys().(*syscall.Stat_t).Ino }

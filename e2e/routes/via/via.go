@@ -51,6 +51,20 @@ func Out(l *lab.Lab, a *lab.Agent, k Kind, to lab.Host, others ...string) string
 	if err != nil {
 		return err.Error()
 	}
+	return uplinkOf(l, seen, others)
+}
+
+// OutUnconnected is Out for one datagram by a socket that never connects.
+func OutUnconnected(l *lab.Lab, a *lab.Agent, to netip.Addr, others ...string) string {
+	seen, err := a.DialUDPUnconnected(netip.AddrPortFrom(to, lab.EchoPort))
+	if err != nil {
+		return err.Error()
+	}
+	return uplinkOf(l, seen, others)
+}
+
+// uplinkOf names the uplink that has an address, which is returned itself if none has.
+func uplinkOf(l *lab.Lab, seen string, others []string) string {
 	for _, name := range append([]string{"wan0", "vpn0"}, others...) {
 		u := l.Uplink(name)
 		if u.Name != "" && (seen == u.Addr4.String() || seen == u.Addr6.String()) {
