@@ -20,13 +20,8 @@ func awayWarnings(st dataplane.Status, present []dataplane.Device) []string {
 	if !st.Home || st.Rules == 0 || st.Rules > mostAsked {
 		return nil
 	}
-	s, err := dataplane.Peek()
-	if err != nil {
-		return nil
-	}
-	defer s.Close()
-	set, err := s.Rules()
-	if err != nil {
+	set := peekRules()
+	if set == nil {
 		return nil
 	}
 	return awayOf(set, present)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/domain-route/domain-route/internal/dataplane"
 	"github.com/domain-route/domain-route/internal/netdev"
+	"github.com/domain-route/domain-route/internal/ruleset"
 )
 
 // completeRuleAdd offers the patterns and the interfaces there are.
@@ -39,8 +40,8 @@ func completePatterns(_ *cobra.Command, given []string, _ string) ([]string, cob
 // mostCompleted is how many patterns a shell is offered.
 const mostCompleted = 10000
 
-// presentPatterns is for completion: nothing is waited for, and what fails gives none.
-func presentPatterns() []string {
+// peekRules reads the running rules without waiting for other commands; nil: they cannot be had.
+func peekRules() *ruleset.Set {
 	s, err := dataplane.Peek()
 	if err != nil {
 		return nil
@@ -48,6 +49,15 @@ func presentPatterns() []string {
 	defer s.Close()
 	set, err := s.Rules()
 	if err != nil {
+		return nil
+	}
+	return set
+}
+
+// presentPatterns is for completion: nothing is waited for, and what fails gives none.
+func presentPatterns() []string {
+	set := peekRules()
+	if set == nil {
 		return nil
 	}
 	var words []string
