@@ -58,7 +58,7 @@ struct ruleset {
 	__u32 default_ref; /* 0: no default rule */
 	__u32 rules;
 	__u32 prefixes; /* rules for addresses */
-	__u32 choices;
+	__u32 pad;
 	__u64 text_bytes; /* length of the compressed text */
 	__u8 digest[32];  /* SHA-256 of the text */
 };

@@ -110,7 +110,7 @@ type learnRuleset struct {
 	DefaultRef uint32
 	Rules      uint32
 	Prefixes   uint32
-	Choices    uint32
+	Pad        uint32
 	TextBytes  uint64
 	Digest     [32]uint8
 }

@@ -167,7 +167,7 @@ func (s *System) prepare(set *ruleset.Set, generation uint32) (staged, error) {
 	next.choices = s.rawChoices(c.Choices)
 	next.meta = learnRuleset{
 		Rules: uint32(set.Len()), DefaultRef: uint32(c.Default), Prefixes: uint32(len(next.prefixes)),
-		Choices: uint32(len(next.choices)), Digest: sha256.Sum256(text),
+		Digest: sha256.Sum256(text),
 	}
 	next.meta.TextBytes, err = s.pinText(generation, text, formerText(former))
 	return next, err
