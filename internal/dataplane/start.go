@@ -22,6 +22,8 @@ type StartOptions struct {
 	Rules   *ruleset.Set // on a fresh start the rules in force from the first moment on; nil: none. An update keeps its own
 	Present []Device     // all interfaces there are
 	Own     []netip.Addr // the host's own addresses
+	Version string       // of this binary, for status
+	Audit   *bool        // whether connections that were not steered are looked at; nil: as it is, or no
 }
 
 // Started says what Start did.

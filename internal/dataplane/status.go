@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
@@ -37,6 +38,9 @@ type Status struct {
 	Counters   []Counter
 	Memory     uint64 // bytes of kernel memory, all maps
 	Warnings   []string
+	Since      time.Time // of start
+	Version    string    // of the binary that loaded the programs
+	Audit      bool      // connections that were not steered are looked at
 }
 
 // Program is one attached program.
