@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
-	"strconv"
 	"strings"
 
 	"github.com/vishvananda/netlink"
@@ -93,12 +91,7 @@ func LacksDefaultRoute(d Device) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("list the routes: %w", err)
 	}
-	for _, r := range routes {
-		if isDefault(r) && leavesBy(r, d.Index) {
-			return false, nil
-		}
-	}
-	return true, nil
+	return len(defaultsBy(routes, d.Index)) == 0, nil
 }
 
 func isDefault(r netlink.Route) bool {
@@ -109,31 +102,10 @@ func isDefault(r netlink.Route) bool {
 	return ones == 0
 }
 
-func leavesBy(r netlink.Route, index int) bool {
-	for _, hop := range r.MultiPath {
-		if hop.LinkIndex == index {
-			return true
-		}
-	}
-	return r.LinkIndex == index
-}
-
 // StrictReversePath tells whether the kernel drops IPv4 packets that arrive by an interface by which it would not send
 // to where they come from (RFC 3704, strict), as answers to steered packets do; and names the setting that mends it if
-// it is 2. The larger of the interface's value and that of all counts.
+// it is 2.
 func StrictReversePath(name string) (setting string, strict bool) {
-	most := 0
-	for _, scope := range []string{"all", name} {
-		text, err := os.ReadFile("/proc/sys/net/ipv4/conf/" + scope + "/rp_filter")
-		if err != nil {
-			return "", false
-		}
-		value, err := strconv.Atoi(strings.TrimSpace(string(text)))
-		if err != nil {
-			return "", false
-		}
-		most = max(most, value)
-	}
 	// sysctl wants the dots of a name as slashes.
-	return "net.ipv4.conf." + strings.ReplaceAll(name, ".", "/") + ".rp_filter", most == 1
+	return "net.ipv4.conf." + strings.ReplaceAll(name, ".", "/") + ".rp_filter", reversePath(name) == 1
 }
