@@ -12,6 +12,8 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/link"
+
+	"github.com/domain-route/domain-route/internal/ruleset"
 )
 
 // States of the whole.
@@ -30,7 +32,8 @@ type Status struct {
 	Observers  []string
 	Cgroup     string
 	Rules      int
-	Digest     [32]byte // of the rules, as Digest computes it
+	Targets    []ruleset.TargetRules // those of the rules, by their text
+	Digest     [32]byte              // of the rules, as Digest computes it
 	Generation uint32
 	History    bool // names without a rule are kept
 	Programs   []Program
@@ -60,27 +63,7 @@ type Counter struct {
 
 // Inspect tells the status, given the interfaces there are. That nothing is started is no error.
 func Inspect(present []Device) (Status, error) {
-	if os.Geteuid() != 0 {
-		return Status{}, refusedf("run it as root, by sudo", "not root")
-	}
-	l, err := acquire(false)
-	if errors.Is(err, ErrNotStarted) {
-		return Status{State: StateStopped}, nil
-	}
-	if err != nil {
-		return Status{}, err
-	}
-	defer l.release()
-	s, err := l.open()
-	if err != nil {
-		return l.without(err)
-	}
-	defer s.closeMaps()
-	st, err := s.status(present)
-	if errors.Is(err, ErrDamaged) {
-		return l.without(err)
-	}
-	return st, err
+	return Look(present, nil)
 }
 
 // without is the status where there is no whole system to ask.
@@ -119,7 +102,7 @@ func (s *System) status(present []Device) (Status, error) {
 	}
 	st.Observers = observers.Strings()
 	// The text, too: without it the rules cannot be told, nor changed.
-	if _, err := s.text(); err != nil {
+	if st.Targets, err = s.targetRules(); err != nil {
 		return st, err
 	}
 	meta, err := s.meta()
