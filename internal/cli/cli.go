@@ -146,7 +146,7 @@ connect.`,
 	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
 	root.SetHelpCommand(a.help(root))
 	root.AddCommand(a.start(), a.stop(), a.status(), a.rule(), a.rdns(), a.flush(), a.decision(), a.reset(),
-		a.apply(), a.importLists(), a.export(), a.schema(), a.version())
+		a.apply(), a.importLists(), a.export(), a.schema(), a.version(), a.watch())
 	return root
 }
 
