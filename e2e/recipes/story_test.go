@@ -32,6 +32,7 @@ type story struct {
 	t      *testing.T
 	blocks []page.Block
 	hosts  map[string]lab.Host
+	server netip.AddrPort        // the name server, if it is not the lab's
 	places map[netip.Addr]string // which interface an address as seen by servers is of
 }
 

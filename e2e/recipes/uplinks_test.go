@@ -2,8 +2,10 @@ package recipes
 
 import (
 	"testing"
+	"time"
 
 	"github.com/domain-route/domain-route/e2e/harness/page"
+	"github.com/domain-route/domain-route/e2e/routes/via"
 	"github.com/domain-route/domain-route/internal/lab"
 )
 
@@ -30,7 +32,12 @@ func TestTwoUplinks(t *testing.T) {
 	s.goes("example.com", "eth1")
 	s.goes("example.org", "eth1")
 
-	check(t, s.SetUplinkState("eth1", false)) // a cable that is pulled
+	s.internet("ip link set peer2 down") // a cable that is pulled
+	hasty := s.MustAgent(lab.AgentOptions{Timeout: 300 * time.Millisecond})
+	check(t, via.Learn(hasty, "example.org"))
+	s.leaves(hasty, "example.org", "timeout", via.TCP4, via.UDP6)
+	s.internet("ip link set peer2 up")
+	check(t, s.SetUplinkState("eth1", false))
 	s.goes("example.com", "ENETUNREACH")
 	s.goes("example.org", "ENETUNREACH")
 	s.run("A cable that is pulled")
