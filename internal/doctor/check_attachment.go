@@ -1,0 +1,298 @@
+package doctor
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/domain-route/domain-route/internal/dataplane"
+)
+
+var attachmentChecks = []check{
+	{Attachment, []string{"started"}, started},
+	{Attachment, []string{"namespace"}, namespace},
+	{Attachment, []string{"programs"}, programs},
+	{Attachment, []string{"cgroup", "cgroup-condition"}, cgroup},
+	{Attachment, []string{"other-programs"}, otherPrograms},
+	{Attachment, []string{"other-tools"}, otherTools},
+	{Attachment, []string{"routing-rules"}, routingRules},
+	{Attachment, []string{"configuration"}, configuration},
+	{Attachment, []string{"at-boot"}, atBoot},
+}
+
+func started(f *Facts) []Check {
+	switch f.State {
+	case dataplane.StateStarted:
+		s := f.Running.Status
+		return one("started", OK, fmt.Sprintf("%d rules are in force; observers: %s", s.Rules, strings.Join(s.Observers, " ")), "")
+	case dataplane.StateStopped:
+		return one("started", Warn, "domain-route is not started: nothing is steered", "domain-route start")
+	}
+	cure := map[string]string{dataplane.StateUnfinished: "domain-route start", dataplane.StateDamaged: "domain-route stop && domain-route start"}[f.State]
+	return one("started", Fail, f.State+": "+strings.Join(f.Said, "; "), cure)
+}
+
+func namespace(f *Facts) []Check {
+	switch {
+	case f.Running == nil:
+		return nil
+	case f.Home:
+		return one("namespace", OK, "this network namespace is the one that is steered", "")
+	}
+	return one("namespace", Note, "this is not the network namespace that is steered: interfaces, programs and sockets are not looked at; run it there", "")
+}
+
+func programs(f *Facts) []Check {
+	if f.Running == nil {
+		return nil
+	}
+	var lost []string
+	for _, p := range f.Running.Status.Programs {
+		if !p.Attached {
+			lost = append(lost, p.Hook)
+		}
+	}
+	for _, w := range f.Running.Status.Warnings { // hooks whose pin is gone
+		if hook, ok := strings.CutSuffix(w, " is not attached; mend it: domain-route start"); ok {
+			lost = append(lost, hook)
+		}
+	}
+	if len(lost) > 0 {
+		return one("programs", Fail, "not attached: "+strings.Join(lost, ", "), "domain-route start")
+	}
+	return one("programs", OK, fmt.Sprintf("all %d are attached", len(f.Running.Status.Programs)), "")
+}
+
+const restart = "domain-route rule list > FILE; domain-route stop; domain-route start"
+
+func cgroup(f *Facts) []Check {
+	if f.Running == nil || !f.Home {
+		return nil
+	}
+	all := unreachableConditions(f)
+	for _, w := range f.Running.Status.Warnings {
+		if strings.HasPrefix(w, "nothing is steered: the cgroup ") {
+			return append(all, Check{ID: "cgroup", Level: Fail, Found: fmt.Sprintf("%s is gone: nothing is steered", f.Cgroup),
+				Cure: restart + "; domain-route apply -f FILE"})
+		}
+	}
+	if f.Cgroup == f.Support.Cgroup {
+		return append(all, Check{ID: "cgroup", Level: OK, Found: "programs of all cgroups are steered"})
+	}
+	outside := map[string]int{}
+	for _, p := range f.Host.Procs {
+		if p.Cgroup != "" && !within(p.Cgroup, f.Cgroup) {
+			outside[p.Program]++
+		}
+	}
+	var names []string
+	for _, name := range slices.Sorted(maps.Keys(outside)) {
+		names = append(names, fmt.Sprintf("%s (%d)", name, outside[name]))
+	}
+	switch {
+	case !f.Host.Populated:
+		wide := restart
+		if above := common(f.Host.Procs); above != "" && above != f.Support.Cgroup {
+			wide += " --cgroup " + quote(above)
+		}
+		return append(all, Check{ID: "cgroup", Level: Fail, Found: fmt.Sprintf("no program runs in %s: nothing is steered; outside it: %s", f.Cgroup, few(names)),
+			Cure: wide + "; domain-route apply -f FILE", Details: names})
+	case len(names) > 0:
+		return append(all, Check{ID: "cgroup", Level: Note, Found: fmt.Sprintf("programs outside %s are not steered: %s", f.Cgroup, few(names)), Details: names})
+	}
+	return append(all, Check{ID: "cgroup", Level: OK, Found: "all programs of this network namespace run in " + f.Cgroup})
+}
+
+// common is the deepest cgroup that all processes are in.
+func common(procs []Process) string {
+	var parts []string
+	for _, p := range procs {
+		if p.Cgroup == "" {
+			continue
+		}
+		these := strings.Split(p.Cgroup, "/")
+		if parts == nil {
+			parts = these
+		}
+		n := 0
+		for n < len(parts) && n < len(these) && parts[n] == these[n] {
+			n++
+		}
+		parts = parts[:n]
+	}
+	return strings.Join(parts, "/")
+}
+
+// unreachableConditions finds rules for cgroups that nothing is attached to.
+func unreachableConditions(f *Facts) []Check {
+	if f.Rules == nil || f.Rules.Len() > mostLookedAt || f.Support.Cgroup == "" {
+		return nil
+	}
+	var never []string
+	for r := range f.Rules.All() {
+		path := r.Condition.Cgroup
+		dir := strings.TrimSuffix(f.Support.Cgroup, "/") + path
+		if path != "" && !within(dir, f.Cgroup) && !within(f.Cgroup, dir) {
+			never = append(never, r.Pattern.String()+" "+r.Condition.String())
+		}
+	}
+	if len(never) == 0 {
+		return nil
+	}
+	return []Check{{ID: "cgroup-condition", Level: Warn, Details: never, Cure: restart + "; domain-route apply -f FILE",
+		Found: fmt.Sprintf("rules for cgroups outside %s never hold: %s", f.Cgroup, few(never))}}
+}
+
+// knownPrograms tells by names of programs whose they are.
+var knownPrograms = []struct{ prefix, tool string }{
+	{"cil_", "cilium"}, {"sd_fw_", "systemd's IPAddressDeny= and the like"}, {"sd_bind", "systemd's SocketBindDeny= and the like"},
+	{"sd_restrictif", "systemd's RestrictNetworkInterfaces="}, {"restrict_", "systemd's RestrictNetworkInterfaces="}, {"cg_", "dae"}, {"tproxy_", "dae"}, {"calico_", "calico"},
+}
+
+// decides tells whether programs at a hook can change where a connection goes; the others let through, or not.
+func decides(hook string) bool {
+	return strings.HasPrefix(hook, "connect") || strings.HasPrefix(hook, "sendmsg") || hook == "sock_create"
+}
+
+func otherPrograms(f *Facts) []Check {
+	all := []Check{}
+	for _, o := range f.Others {
+		where := o.Cgroup
+		if where == "" {
+			where = "interface " + o.Device
+		}
+		c := Check{ID: "other-programs", Level: Note, Subject: o.Hook, Found: fmt.Sprintf("%s at %s%s%s", programText(o), where, ownerText(o, f.Holders[o.ID]), orderText(o))}
+		if o.Cgroup != "" && decides(o.Hook) {
+			c.Level, c.Cure = Warn, otherCure(o, f.Holders[o.ID])
+		}
+		all = append(all, c)
+	}
+	if len(all) == 0 {
+		return one("other-programs", OK, "no other tool's program is on our hooks", "")
+	}
+	return all
+}
+
+func programText(o dataplane.Other) string {
+	if o.Name == "" {
+		return fmt.Sprintf("program %d", o.ID)
+	}
+	return fmt.Sprintf("program %d %q", o.ID, o.Name)
+}
+
+func ownerText(o dataplane.Other, holder string) string {
+	for _, k := range knownPrograms {
+		if strings.HasPrefix(o.Name, k.prefix) {
+			return ", of " + k.tool
+		}
+	}
+	if holder != "" {
+		return ", of " + holder
+	}
+	return ""
+}
+
+// orderText says what the order means.
+func orderText(o dataplane.Other) string {
+	switch {
+	case o.Cgroup == "" || !decides(o.Hook):
+		return ": it may drop what is steered"
+	case o.After:
+		return ": it runs after ours and may send the connection elsewhere"
+	}
+	return ": it runs before ours, which sees the address it leaves"
+}
+
+func otherCure(o dataplane.Other, holder string) string {
+	by := fmt.Sprintf("bpftool cgroup detach %s %s id %d", quote(o.Cgroup), o.Hook, o.ID)
+	if o.Link != 0 {
+		by = fmt.Sprintf("bpftool link detach id %d", o.Link)
+	}
+	if holder != "" {
+		return "stop " + holder + ", or detach it: " + by
+	}
+	return by
+}
+
+// tunnels are programs of tunnels and proxies that a rule for their server would send into themselves, or that have
+// rules of their own.
+var tunnels = []string{"sing-box", "mihomo", "clash", "clash-meta", "dae", "xray", "v2ray", "tailscaled", "openvpn", "openconnect", "wireguard-go",
+	"boringtun", "redsocks", "tun2socks", "warp-svc", "mullvad-daemon", "nordvpnd", "cilium-agent", "hysteria", "AdGuardVPN"}
+
+func otherTools(f *Facts) []Check {
+	var found []string
+	for _, p := range f.Host.Procs {
+		if slices.Contains(tunnels, p.Program) && !slices.Contains(found, p.Program) {
+			found = append(found, p.Program)
+		}
+	}
+	if len(found) == 0 {
+		return one("other-tools", OK, "no VPN or proxy program that is known runs beside", "")
+	}
+	slices.Sort(found)
+	return one("other-tools", Note, strings.Join(found, ", ")+" runs: a rule that covers its server sends the tunnel into itself", "domain-route rule add =SERVER direct")
+}
+
+// mainTable is where default routes are, RT_TABLE_MAIN.
+const mainTable = 254
+
+// routingRules notes rules above the main table that may send steered connections by another table.
+func routingRules(f *Facts) []Check {
+	if !f.Home {
+		return nil
+	}
+	var above []string
+	for _, p := range f.Policy {
+		if p.Priority > 0 && p.Priority < 32766 && p.Table != mainTable {
+			family := "IPv4"
+			if p.IPv6 {
+				family = "IPv6"
+			}
+			text := fmt.Sprintf("%s %d: table %d", family, p.Priority, p.Table)
+			if p.Mark != 0 {
+				text = fmt.Sprintf("%s %d: mark 0x%x, table %d", family, p.Priority, p.Mark, p.Table)
+			}
+			above = append(above, text)
+		}
+	}
+	if len(above) == 0 {
+		return one("routing-rules", OK, "none comes before the main table", "")
+	}
+	return []Check{{ID: "routing-rules", Level: Note, Details: above,
+		Found: "some come before the main table, for steered connections too: " + few(above)}}
+}
+
+func configuration(f *Facts) []Check {
+	c := f.Config
+	var all []Check
+	switch {
+	case c.Error != "":
+		return one("configuration", Fail, c.Error, "domain-route apply --dry-run")
+	case len(c.Files) == 0:
+		return one("configuration", Note, "there is none: the rules are gone with the next boot", "domain-route rule save")
+	case f.Running != nil && c.Differs:
+		all = one("configuration", Warn, "the running rules are not its rules", "domain-route apply")
+	}
+	for _, s := range c.Settings {
+		found, cure, _ := strings.Cut(s, "; take it over: ")
+		all = append(all, Check{ID: "configuration", Level: Warn, Found: found, Cure: cure})
+	}
+	if len(all) == 0 && c.Findings > 0 {
+		return one("configuration", Note, fmt.Sprintf("there are findings about it: %d", c.Findings), "domain-route apply --dry-run")
+	}
+	if len(all) == 0 {
+		return one("configuration", OK, strings.Join(c.Files, " "), "")
+	}
+	return all
+}
+
+func atBoot(f *Facts) []Check {
+	switch u := f.Host.Unit; {
+	case u.Enabled:
+		return one("at-boot", OK, "domain-route is started", "")
+	case u.Installed:
+		return one("at-boot", Note, "the unit is installed, and not enabled", "systemctl enable domain-route")
+	}
+	return one("at-boot", Note, "nothing starts domain-route: docs/boot.md", "")
+}
