@@ -11,7 +11,7 @@ import (
 // Facts are all that is known of a host.
 type Facts struct {
 	Now     time.Time
-	Host    Host            // from files
+	Host    Host // from files
 	Support dataplane.Support
 	Running *Running        // nil: not started
 	State   string          // dataplane.StateStarted, ...

@@ -148,4 +148,3 @@ func (r Resolver) upgradable() (netip.Addr, bool) {
 	}
 	return netip.Addr{}, false
 }
-
