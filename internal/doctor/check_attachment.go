@@ -146,7 +146,7 @@ func unreachableConditions(f *Facts) []Check {
 
 // knownPrograms tells by names of programs whose they are.
 var knownPrograms = []struct{ prefix, tool string }{
-	{"cil_", "cilium"}, {"sd_fw_", "systemd's IPAddressDeny= and the like"}, {"sd_bind", "systemd's SocketBindDeny= and the like"},
+	{"steer_", "another domain-route"}, {"dns_egress", "another domain-route"}, {"dns_ingress", "another domain-route"}, {"cil_", "cilium"}, {"sd_fw_", "systemd's IPAddressDeny= and the like"}, {"sd_bind", "systemd's SocketBindDeny= and the like"},
 	{"sd_restrictif", "systemd's RestrictNetworkInterfaces="}, {"restrict_", "systemd's RestrictNetworkInterfaces="}, {"cg_", "dae"}, {"tproxy_", "dae"}, {"calico_", "calico"},
 }
 
