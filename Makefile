@@ -7,7 +7,8 @@ SHELL := /bin/bash
 export PATH := $(PATH):/usr/local/go/bin
 export CGO_ENABLED := 0
 
-VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+VERSION ?= $(shell scripts/version)
+PREFIX ?= /usr/local
 MODULE := github.com/domain-route/domain-route
 GENERATED := 'internal/dataplane/*_bpfe[lb].go' 'internal/dataplane/*_bpfe[lb].o'
 BPF_SOURCES = $(wildcard bpf/*.c bpf/*.h)
@@ -25,6 +26,30 @@ help: ## show this list
 .PHONY: build
 build: ## build bin/domain-route (needs Go only)
 	go build -trimpath -buildvcs=false -ldflags '-s -w -X $(MODULE)/internal/cli.version=$(VERSION)' -o bin/domain-route ./cmd/domain-route
+
+.PHONY: man
+man: ## make the manual pages in bin/man (needs Go only)
+	go run ./man -version '$(VERSION)' -date "$$(date -u -d "@$$(scripts/version --epoch)" +%F)" bin/man
+
+.PHONY: install
+install: build man ## install for all users: PREFIX=/usr/local, DESTDIR= (needs Go only; root for the default)
+	@mkdir -p bin/completions
+	@for shell in bash zsh fish; do bin/domain-route completion $$shell >bin/completions/$$shell; done
+	PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' scripts/install
+
+.PHONY: uninstall
+uninstall: ## remove what install brought, but a configuration that was changed (first: domain-route stop)
+	PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' scripts/install --uninstall
+
+.PHONY: package
+package: ## make bin/dist: .deb, .rpm and SBOM for amd64 and arm64, SHA256SUMS
+	scripts/setup package
+	VERSION='$(VERSION)' scripts/package bin/dist
+
+.PHONY: reproducible
+reproducible: ## build program and packages twice, elsewhere and at another time, and compare
+	scripts/setup package
+	scripts/reproducible
 
 .PHONY: generate
 generate: ## compile the BPF programs again, for amd64 and arm64 (clang-19)

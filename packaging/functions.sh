@@ -1,0 +1,142 @@
+# What the packages' scripts share; scripts/package puts it into each. POSIX sh, and nothing here fails: a package must
+# install and go away on a machine whose kernel refuses.
+DAEMON=/usr/sbin/domain-route
+# What an upgrade keeps of the rules that run, in case the new program cannot take over what is pinned.
+SAVED=/run/domain-route-upgrade
+
+say() { echo "domain-route: $*" >&2; }
+
+# A chroot shares the kernel with the system around it, whose rules are none of its business.
+in_chroot() {
+	[ "$(stat -Lc %d:%i /proc/1/root/. 2>/dev/null)" != "$(stat -Lc %d:%i /.)" ]
+}
+
+# forbidden ACTION tells whether the administrator's policy has a word against it.
+forbidden() {
+	[ -x /usr/sbin/policy-rc.d ] || return 1
+	/usr/sbin/policy-rc.d domain-route "$1" >/dev/null 2>&1 </dev/null
+	[ $? -eq 101 ]
+}
+
+with_systemd() { [ -d /run/systemd/system ]; }
+
+# state prints started, stopped, foreign (of another layout) or the like; nothing if that cannot be told.
+state() {
+	[ -x "$DAEMON" ] || return 0
+	"$DAEMON" status -o json 2>/dev/null </dev/null | sed -n 's/^ *"state": "\([a-z]*\)".*/\1/p' | head -n 1
+}
+
+# forget_saved removes what an earlier upgrade left.
+forget_saved() { rm -rf "$SAVED"; }
+
+# save keeps the rules that run and how they run, by the old program, for the new one.
+save() {
+	forget_saved
+	if in_chroot || [ ! -x "$DAEMON" ] || [ ! -d /sys/fs/bpf/domain-route ]; then return 0; fi
+	mkdir -m 0700 "$SAVED" 2>/dev/null || return 0
+	"$DAEMON" status -o json >"$SAVED/status.json" 2>/dev/null </dev/null || :
+	"$DAEMON" rule list >"$SAVED/rules" 2>/dev/null </dev/null || rm -f "$SAVED/rules"
+}
+
+# saved KEY prints what status said of it, each value in a line.
+saved() {
+	sed -n -e "/^    \"$1\": \[\$/,/^    \]/s/^      \"\(.*\)\",\{0,1\}\$/\1/p" \
+		-e "s/^    \"$1\": \"\{0,1\}\([^\",]*\)\"\{0,1\},\{0,1\}\$/\1/p" "$SAVED/status.json" | grep -v '^\[$'
+}
+
+# settings prints the flags of start, one a line, with which the saved system ran.
+settings() {
+	saved observers | sed 's/^/--observe=/'
+	saved cgroup | sed '/./s/^/--cgroup=/'
+	case $(saved history) in
+	true) echo --history=yes ;;
+	false) echo --history=no ;;
+	esac
+}
+
+# restart_saved starts anew with the saved rules and settings; without the configuration where that is broken.
+restart_saved() {
+	set --
+	while read -r flag; do
+		[ -z "$flag" ] || set -- "$@" "$flag"
+	done <<EOF
+$(settings)
+EOF
+	"$DAEMON" stop </dev/null || return 1
+	"$DAEMON" start "$@" </dev/null || "$DAEMON" --config none start "$@" </dev/null || return 1
+	"$DAEMON" apply --quiet --allow-empty -f "$SAVED/rules" </dev/null
+}
+
+# carry_over makes the saved rules run by programs of another layout.
+carry_over() {
+	if [ ! -s "$SAVED/rules" ]; then
+		say "what runs in the kernel is of another version, and goes on; this one takes its place by:"
+		say "    domain-route stop && domain-route start"
+		say "which forgets rules that are not in the configuration"
+		return 0
+	fi
+	if restart_saved; then
+		say "the programs in the kernel are new; rules and settings were carried over, and learnt names are forgotten: until"
+		say "names are asked for again, programs that keep them connect as if there were no rule"
+		forget_saved
+	else
+		say "could not carry the rules over, see above; they are in $SAVED/rules until the next boot. Try again:"
+		say "    domain-route stop && domain-route start && domain-route apply -f $SAVED/rules"
+	fi
+	return 0
+}
+
+# take_over has this version's programs take the place of those that run. It fails if none do.
+take_over() {
+	if in_chroot; then return 0; fi
+	now=$(state)
+	case $now in
+	'' | stopped | unfinished) return 1 ;;
+	esac
+	if forbidden restart; then
+		say "a policy forbids to restart it: what ran goes on until \`domain-route start\`"
+		return 0
+	fi
+	case $now in
+	foreign) carry_over ;;
+	*)
+		if "$DAEMON" start --flush=no </dev/null; then
+			forget_saved
+		else
+			say "what ran before goes on; once that is mended: domain-route start"
+		fi
+		;;
+	esac
+	return 0
+}
+
+# halt removes everything from the kernel, whoever started it.
+halt() {
+	if in_chroot || [ ! -x "$DAEMON" ] || [ ! -d /sys/fs/bpf/domain-route ]; then return 0; fi
+	if forbidden stop; then
+		say "a policy forbids to stop it: it goes on in the kernel until the next boot, or until: rm -r /sys/fs/bpf/domain-route"
+		return 0
+	fi
+	"$DAEMON" stop </dev/null && return 0
+	say "could not stop it, see above: what is left in the kernel goes on until the next boot, or until:"
+	say "    rm -r /sys/fs/bpf/domain-route"
+	return 0
+}
+
+# old_kernel gives the unit what kernels below 6.6 want for the observer libc.
+old_kernel() {
+	dir=/etc/systemd/system/domain-route.service.d
+	link=$dir/package-linux-below-6.6.conf
+	case $(uname -r) in
+	[0-5].* | 6.[0-5] | 6.[0-5][!0-9]*)
+		mkdir -p "$dir"
+		ln -sf /usr/share/domain-route/linux-below-6.6.conf "$link"
+		;;
+	*) no_old_kernel ;;
+	esac
+}
+
+no_old_kernel() {
+	rm -f /etc/systemd/system/domain-route.service.d/package-linux-below-6.6.conf
+	rmdir /etc/systemd/system/domain-route.service.d 2>/dev/null || :
+}
