@@ -23,6 +23,7 @@ type decisionRow struct {
 	Interface string          `json:"interface"` // the first of the chain that exists now, or empty
 	Ifindex   int             `json:"ifindex"`   // its index, or 0
 	Verdict   string          `json:"verdict"`   // steered, direct, blocked, marked, no_interface
+	Own       bool            `json:"own"`       // an address of this host: left alone whatever the rules, so direct
 }
 
 func (a *app) decision() *cobra.Command {
@@ -32,7 +33,7 @@ func (a *app) decision() *cobra.Command {
 		Long: `Lists, for each learnt address that a rule is for, what a connection to it gets now. The rule is the name's; where
 that has none, the address's, or the default. Each line has the address, the index of the interface (0 if it is not bound
 to any), the verdict (steered, direct, blocked, marked, or no_interface: refused while none of the target's interfaces
-exists), whom it counts for, the name and the rule. A process that is gone is judged as if it had been in no cgroup: which
+exists), whom it counts for, the name and the rule. Connections to the host's own addresses are direct whatever the rules. A process that is gone is judged as if it had been in no cgroup: which
 it was in is not known, and rules with cgroup= are left out. Without a terminal: separated by tabs, no heading.`,
 		Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
@@ -74,6 +75,9 @@ func decide(d dataplane.Standing, find dataplane.Finder) decisionRow {
 		Rule: d.Pattern, Condition: d.Condition, Target: d.Target.String(),
 	}
 	place := dataplane.Resolve(d.Target, find)
+	if d.Alone {
+		row.Own, place = true, dataplane.Place{Outcome: dataplane.Untouched}
+	}
 	row.Interface, row.Ifindex, row.Verdict = place.Interface, place.Ifindex, string(place.Outcome)
 	return row
 }
@@ -85,8 +89,12 @@ func (a *app) printDecisions(rows []decisionRow) {
 		if r.Gone {
 			who += " gone, judged without its cgroup"
 		}
+		verdict := r.Verdict
+		if r.Own {
+			verdict += " (own address)"
+		}
 		lines = append(lines, []string{
-			r.Address.String(), fmt.Sprint(r.Ifindex), dash(r.Interface), r.Verdict, who, dash(r.Name), withCondition(r.Rule, r.Condition),
+			r.Address.String(), fmt.Sprint(r.Ifindex), dash(r.Interface), verdict, who, dash(r.Name), withCondition(r.Rule, r.Condition),
 		})
 	}
 	a.table([]string{"ADDRESS", "IFINDEX", "INTERFACE", "VERDICT", "COUNTS FOR", "NAME", "RULE"}, lines)

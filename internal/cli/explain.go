@@ -1,12 +1,169 @@
 package cli
 
-import "errors"
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"github.com/domain-route/domain-route/internal/dataplane"
+	"github.com/domain-route/domain-route/internal/procs"
+)
+
+func (a *app) explain() *cobra.Command {
+	var pid uint32
+	var user string
+	cmd := &cobra.Command{
+		Use:   "explain NAME|ADDRESS|URL",
+		Short: "Tell where connections to a name go, and why; exit 1 if they are not steered",
+		Long: `Tells first, in one line, where a connection to a name or an address goes now, and then why: for whom; the rule, with the
+line of the configuration that it is from, and why it comes before others; the addresses that were learnt, by whom, how long
+ago and for how long they count, and other names that they have; the interface and the route by it; and whether the audit saw
+connections to the name that were not steered.
+
+It is told for a process (--process), a user (--user), or by default for the user who asks: who asked for a name decides, and
+rules may have conditions. Of a URL the host counts; ports and paths are nothing to rules. A name stands for the addresses
+that were learnt for it; where these go different ways, the answer tells how many and which.
+
+Two opinions are asked: the rules, and the maps that the programs in the kernel work with, read by other code. Should they
+differ, the answer is the kernel's, since that is where packets go, the difference is told first, and the exit code is 1.
+
+Exit codes: 0 connections leave by the interface of the rule, or are marked; if nothing was learnt yet, they will. 1 they do not,
+or not all: direct, blocked, refused for want of an interface, left alone, or nothing is started. With -o json all that is
+known is printed: answer, steered, verdict, for, rules (in order of precedence), addresses, elsewhere (learnt by those whose
+word does not count here), interfaces, leak, disagreements, notes.`,
+		Example: "  domain-route explain example.com\n  domain-route explain https://example.com/page --process 4711\n" +
+			"  domain-route explain 198.51.100.7 --user www-data",
+		Args:              args(1, 1),
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(cmd *cobra.Command, given []string) error {
+			s, err := parseSubject(given[0])
+			if err != nil {
+				return err
+			}
+			who, err := whoAsked(cmd.Flags().Changed("process"), pid, user)
+			if err != nil {
+				return err
+			}
+			r, err := a.explained(s, who)
+			if err != nil {
+				return err
+			}
+			if err := a.print("Explanation", r, func() { fmt.Fprint(a.Stdout, r.text()) }); err != nil {
+				return err
+			}
+			if !r.Steered {
+				return errNo
+			}
+			return nil
+		},
+	}
+	cmd.Flags().Uint32Var(&pid, "process", 0, "for this process: its user, cgroup, and what it and its parents asked; a `PID`")
+	cmd.Flags().StringVar(&user, "user", "", "for this `user`, a name or a number, and no process in particular")
+	cmd.MarkFlagsMutuallyExclusive("process", "user")
+	return cmd
+}
 
 // explainText is what `explain` prints for a name, an address or a URL, as text: for a process (0: none in particular)
 // of a user. The error is of what could not be asked; that nothing is steered is none.
 func (a *app) explainText(arg string, pid, uid uint32) (string, error) {
-	_, _, _ = arg, pid, uid
-	return "", errors.New("explain is not built yet")
+	s, err := parseSubject(arg)
+	if err != nil {
+		return "", err
+	}
+	who := explainFor{UID: uid, User: userName(uid)}
+	if pid != 0 {
+		if who, err = processFor(pid); errors.Is(err, procs.ErrEnded) {
+			who = explainFor{PID: pid, UID: uid, User: userName(uid), Comm: "ended"}
+		} else if err != nil {
+			return "", err
+		}
+	}
+	r, err := a.explained(s, who)
+	if err != nil {
+		return "", err
+	}
+	return r.text(), nil
 }
 
-var _ = (*app).explainText
+// whoAsked is for whom it is to be explained, by the flags.
+func whoAsked(byProcess bool, pid uint32, user string) (explainFor, error) {
+	switch {
+	case byProcess:
+		who, err := processFor(pid)
+		if errors.Is(err, procs.ErrEnded) {
+			return who, usageError{fmt.Errorf("there is no process %d (any more); ask for its user: --user USER", pid)}
+		}
+		return who, err
+	case user != "":
+		uid, err := userNumber(user)
+		if err != nil {
+			return explainFor{}, usageError{fmt.Errorf("--user %.80q: %w", user, err)}
+		}
+		return explainFor{UID: uid, User: userName(uid)}, nil
+	}
+	uid := caller(os.Getuid(), os.Getenv("SUDO_UID"))
+	return explainFor{UID: uid, User: userName(uid), Default: true}, nil
+}
+
+// caller is the user who asks: by sudo it is not root.
+func caller(uid int, sudo string) uint32 {
+	if n, err := strconv.ParseUint(sudo, 10, 32); err == nil && uid == 0 {
+		return uint32(n)
+	}
+	return uint32(uid)
+}
+
+// processFor looks at a process.
+func processFor(pid uint32) (explainFor, error) {
+	p, err := procs.Of(pid)
+	if err != nil {
+		return explainFor{}, err
+	}
+	return explainFor{PID: p.PID, Comm: p.Comm, UID: p.UID, User: userName(p.UID)}, nil
+}
+
+// explained asks for all that there is to be told. The lock is held only while the system is read.
+func (a *app) explained(s subject, who explainFor) (*explainResult, error) {
+	who.Parents = []explainParent{}
+	r := &explainResult{
+		Subject: s.String(), Kind: "address", Given: s.given, Port: s.port, For: who, Rules: []explainRule{}, Addresses: []explainAddress{},
+		Elsewhere: []explainElsewhere{}, Interfaces: []explainInterface{}, Disagreements: []string{}, Notes: []string{},
+	}
+	if s.name != "" {
+		r.Kind = "name"
+	}
+	e := &explainer{app: a, subject: s, result: r, devices: newFinder()}
+	err := withSystem(e.read)
+	switch {
+	case errors.Is(err, dataplane.ErrNotStarted):
+		return r, e.notStarted()
+	case err != nil:
+		return nil, err
+	}
+	if err := cmp.Or(e.devices.err, e.routes()); err != nil {
+		return nil, err
+	}
+	e.places()
+	e.conclude()
+	return r, nil
+}
+
+// explainer gathers an explanation.
+type explainer struct {
+	*app
+	subject subject
+	result  *explainResult
+	devices *finder
+	ways    []way
+}
+
+func (e *explainer) note(format string, args ...any) {
+	if text := fmt.Sprintf(format, args...); !slices.Contains(e.result.Notes, text) {
+		e.result.Notes = append(e.result.Notes, text)
+	}
+}

@@ -26,7 +26,7 @@ func TestConstants(t *testing.T) {
 		{"abi.h", `MAX_DEPTH = (\d+),`, ruleset.MaxDepth},
 		{"abi.h", `IF_USER = (\d+)`, ifUser},
 		{"abi.h", `IF_CGROUP = (\d+)`, ifCgroup},
-		{"judge.h", `ANCESTORS (\d+)`, ancestors},
+		{"judge.h", `ANCESTORS (\d+)`, Ancestors},
 		{"evidence.h", `GRACE \((\d+) \* SECOND\)`, uint64(grace / time.Second)},
 	} {
 		text, err := os.ReadFile("../../bpf/" + c.file)

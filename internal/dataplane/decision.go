@@ -28,6 +28,9 @@ type Standing struct {
 	Decides  bool
 	Conflict bool // the live names there have different targets, or some have none
 
+	// Connections to the address are left alone whatever the rules: it is the host's own.
+	Alone bool
+
 	// The process that it counts for has ended. What cgroup it was in is not known: rules for cgroups are left out.
 	Gone bool
 }
@@ -65,9 +68,10 @@ func (s *System) Standings() ([]Standing, error) {
 	}
 	markDeciding(all)
 	for i := range all {
-		if err := judge.byAddress(&all[i]); err != nil {
+		if all[i].Alone, err = s.LeavesAlone(all[i].Address); err != nil {
 			return nil, err
 		}
+		judge.byAddress(&all[i])
 	}
 	return all, nil
 }
@@ -84,20 +88,15 @@ func hasEnded(pid uint32, known map[uint32]bool) bool {
 }
 
 // byAddress fills in the rule that there is for the address where the name that decides has none.
-func (j *Judge) byAddress(n *Standing) error {
-	if n.Ruled || !n.Decides {
-		return nil
-	}
-	alone, err := j.s.LeavesAlone(n.Address)
-	if err != nil || alone {
-		return err
+func (j *Judge) byAddress(n *Standing) {
+	if n.Ruled || !n.Decides || n.Alone {
+		return
 	}
 	r, ok := j.unnamed(n.Address, j.whose(n.Learnt))
 	if ok {
 		n.Otherwise, n.Target, n.Pattern = true, r.Target, r.Pattern.String()
 		n.Condition, n.Conditional = r.Condition.String(), n.Conditional || r.Condition != ruleset.Condition{}
 	}
-	return nil
 }
 
 // unnamed is the rule for an address that no name with a rule decides for: one of addresses, or the default, which is not

@@ -122,7 +122,10 @@ func TestByAddress(t *testing.T) {
 		{"another name decides", Standing{Learnt: Learnt{Address: netip.MustParseAddr("192.0.2.1")}}, found{}},
 		{"the name has a rule", Standing{Learnt: Learnt{Address: netip.MustParseAddr("192.0.2.1")}, Decides: true, Ruled: true, Pattern: "a.test"}, found{Pattern: "a.test"}},
 	} {
-		check(t, j.byAddress(&c.n))
+		var err error
+		c.n.Alone, err = s.LeavesAlone(c.n.Address)
+		check(t, err)
+		j.byAddress(&c.n)
 		got := found{c.n.Otherwise, c.n.Conditional, c.n.Pattern, c.n.Condition, c.n.Target.Kind}
 		if d := cmp.Diff(c.want, got); d != "" {
 			t.Errorf("%s: %s", c.what, d)

@@ -3,6 +3,7 @@ package dataplane
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"net/netip"
 	"sync/atomic"
 	"unsafe"
@@ -17,8 +18,8 @@ import (
 // hostUIDs is below which a user has no level of its own; HOST_UIDS in bpf/evidence.h.
 const hostUIDs = 1000
 
-// ancestors is how many parents' evidence counts for a process; ANCESTORS in bpf/judge.h.
-const ancestors = 3
+// Ancestors is how many parents' evidence counts for a process; ANCESTORS in bpf/judge.h.
+const Ancestors = 3
 
 // An Outcome is what becomes of a socket.
 type Outcome string
@@ -68,6 +69,7 @@ type Verdict struct {
 	Condition string         // that rule's; empty: none
 	Level     Level          // the level that decides; empty: none has a live name
 	Names     []pattern.Name // the live ones at that level
+	Target    ruleset.Target // that rule's; the zero value: none decides
 }
 
 // Judge says what connect would decide now: verdict_for and judge of bpf/verdict.h and bpf/judge.h in user space.
@@ -91,6 +93,11 @@ func (s *System) Judge(find Finder) (*Judge, error) {
 		return nil, err
 	}
 	return s.newJudge(set, false, find)
+}
+
+// JudgeOf is Judge for who has read that rule set already.
+func (s *System) JudgeOf(inForce *ruleset.Set, find Finder) (*Judge, error) {
+	return s.newJudge(inForce, false, find)
 }
 
 // JudgePlanned judges by a rule set that is not in force, as if it were.
@@ -165,78 +172,107 @@ func (j *Judge) Verdict(pid, uid uint32, to netip.Addr) (Verdict, error) {
 	if !j.planned && !j.hints.has(to.As16()) {
 		o.ruled, o.rule = false, ruleset.Rule{} // connect does not look
 	}
+	return j.verdict(o, to), nil
+}
+
+// verdict is what an opinion comes to: the rule of the name that decides, or else that of the address.
+func (j *Judge) verdict(o *opinion, to netip.Addr) Verdict {
 	v := Verdict{Place: Place{Outcome: Untouched}, Level: o.level, Names: o.names}
 	rule, known := o.rule, o.rule.Pattern != pattern.Pattern{}
 	if !o.ruled {
-		rule, known = j.set.MatchAddr(to, o.who)
-		if !known && !to.Unmap().IsPrivate() {
-			rule, known = j.set.Default(o.who)
-		}
+		rule, known = j.unnamed(to, o.who)
 	}
 	if o.ruled || known {
-		v.Place = Resolve(rule.Target, j.find)
+		v.Place, v.Target = Resolve(rule.Target, j.find), rule.Target
 	}
 	if known {
 		v.Rule, v.Condition = rule.Pattern.String(), rule.Condition.String()
 	}
-	return v, nil
+	return v
 }
 
 // opinion is what one level says of an address.
 type opinion struct {
-	who   ruleset.Who // who connects
-	level Level
-	live  bool // any name counts
-	names []pattern.Name
-	ruled bool         // one of them has a rule
-	rule  ruleset.Rule // without a pattern where the name's text was evicted
-	seen  uint64       // of the deciding name
+	who    ruleset.Who // who connects
+	detail bool        // keep what was heard
+	level  Level
+	live   bool // any name counts
+	names  []pattern.Name
+	ruled  bool         // one of them has a rule
+	rule   ruleset.Rule // without a pattern where the name's text was evicted
+	seen   uint64       // of the deciding name
+	heard  []heard
 }
 
-// judge asks the levels in turn, parents after their child. The first with a live name decides.
-func (j *Judge) judge(pid, uid uint32, to netip.Addr, o *opinion) error {
-	scope := learnScope{Pid: pid, Uid: uid, Addr: to.As16()}
-	if pid != 0 {
-		o.level = LevelProcess
-		if err := j.consult(scope, o, usersMaps...); err != nil || o.live {
-			return err
-		}
-		for _, parent := range procs.Parents(pid, ancestors) {
-			scope.Pid = parent
-			if err := j.consult(scope, o, usersMaps...); err != nil || o.live {
-				return err
+// heard is one name of a set, and what the rules say of it.
+type heard struct {
+	learnLearnt
+	live  bool
+	name  pattern.Name // empty: its text was evicted
+	ruled bool
+	rule  ruleset.Rule
+}
+
+// asking is one scope that connect asks, and where it is kept.
+type asking struct {
+	level Level
+	scope learnScope
+	from  []string
+}
+
+// askings yields whom connect asks, in turn: the process, its parents, the user, the host.
+func askings(pid, uid uint32, to netip.Addr) iter.Seq[asking] {
+	return func(yield func(asking) bool) {
+		scope := learnScope{Pid: pid, Uid: uid, Addr: to.As16()}
+		if pid != 0 {
+			if !yield(asking{LevelProcess, scope, usersMaps}) {
+				return
+			}
+			for _, parent := range procs.Parents(pid, Ancestors) {
+				scope.Pid = parent
+				if !yield(asking{LevelProcess, scope, usersMaps}) {
+					return
+				}
 			}
 		}
+		scope.Pid = 0
+		if uid >= hostUIDs && !yield(asking{LevelUser, scope, usersMaps}) {
+			return
+		}
+		scope.Uid = 0
+		yield(asking{LevelHost, scope, hostMaps})
 	}
-	scope.Pid = 0
-	if uid >= hostUIDs {
-		o.level = LevelUser
-		if err := j.consult(scope, o, usersMaps...); err != nil || o.live {
+}
+
+// hostMaps are what the host's evidence is in.
+var hostMaps = []string{learnMapHostRuled, learnMapHostPlain}
+
+// judge asks the levels in turn. The first with a live name decides.
+func (j *Judge) judge(pid, uid uint32, to netip.Addr, o *opinion) error {
+	for a := range askings(pid, uid, to) {
+		o.level = a.level
+		if err := j.consult(a, o); err != nil || o.live {
 			return err
 		}
-	}
-	scope.Uid = 0
-	o.level = LevelHost
-	if err := j.consult(scope, o, learnMapHostRuled, learnMapHostPlain); err != nil || o.live {
-		return err
 	}
 	o.level = ""
 	return nil
 }
 
 // consult adds what the sets of names of one scope say: with a rule beats without, then the latest.
-func (j *Judge) consult(scope learnScope, o *opinion, from ...string) error {
+func (j *Judge) consult(a asking, o *opinion) error {
 	now := bootTime()
-	for _, name := range from {
-		set, err := readSet(j.s.maps[name], scope)
+	for _, name := range a.from {
+		set, err := readSet(j.s.maps[name], a.scope)
 		if err != nil {
 			return err
 		}
 		for _, l := range set.Names {
-			if l.Name == 0 || now > l.Ends+uint64(grace) {
+			live := now <= l.Ends+uint64(grace)
+			if l.Name == 0 || !live && !o.detail {
 				continue
 			}
-			if err := j.add(l, o); err != nil {
+			if err := j.add(l, live, o); err != nil {
 				return err
 			}
 		}
@@ -244,8 +280,7 @@ func (j *Judge) consult(scope learnScope, o *opinion, from ...string) error {
 	return nil
 }
 
-func (j *Judge) add(l learnLearnt, o *opinion) error {
-	o.live = true
+func (j *Judge) add(l learnLearnt, live bool, o *opinion) error {
 	name, err := j.s.nameOf(l.Name)
 	if err != nil {
 		return err
@@ -253,10 +288,19 @@ func (j *Judge) add(l learnLearnt, o *opinion) error {
 	var rule ruleset.Rule
 	ruled := false
 	if name != "" {
-		o.names = append(o.names, name)
 		rule, ruled = j.set.MatchName(name, o.who)
 	} else if rule.Target, ruled, err = j.targetOf(l, o.who); err != nil {
 		return err
+	}
+	if o.detail {
+		o.heard = append(o.heard, heard{l, live, name, ruled, rule})
+	}
+	if !live {
+		return nil
+	}
+	o.live = true
+	if name != "" {
+		o.names = append(o.names, name)
 	}
 	if ruled && l.Seen >= o.seen {
 		o.ruled, o.rule, o.seen = true, rule, l.Seen

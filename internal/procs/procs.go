@@ -142,6 +142,9 @@ func (p Process) Borrow(inode uint64, f func(fd int) error) error {
 	return f(fd)
 }
 
+// ErrEnded is returned for a process that there is not, or not any more.
+var ErrEnded = errors.New("there is no such process")
+
 // ErrGone is returned for what a process held and holds no more.
 var ErrGone = errors.New("not held any more")
 

@@ -1,0 +1,21 @@
+// Package explain tests that `explain` tells where connections go, and why.
+package explain
+
+import (
+	"os"
+	"testing"
+
+	"github.com/domain-route/domain-route/internal/lab"
+)
+
+func TestMain(m *testing.M) {
+	lab.Isolate()
+	os.Exit(m.Run())
+}
+
+func check(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,217 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/domain-route/domain-route/internal/dataplane"
+)
+
+// mostAddresses is how many are told in the text.
+const mostAddresses = 6
+
+func (r *explainResult) sayAddresses(p *explainPage) {
+	label := "learnt"
+	if r.Kind == "address" {
+		label = "connect"
+	}
+	told := 0
+	for _, a := range r.counting() {
+		told++
+		if told > mostAddresses {
+			continue
+		}
+		r.sayAddress(p, label, a)
+		label = ""
+	}
+	if told > mostAddresses {
+		p.say("", 0, "and %d addresses more: -o json, or domain-route rdns %s", told-mostAddresses, r.Subject)
+	}
+	if r.Kind == "name" && told == 0 && r.Started {
+		r.sayUnlearnt(p)
+		label = ""
+	}
+	r.sayElsewhere(p, label)
+}
+
+// sayElsewhere says who learnt the name for himself alone.
+func (r *explainResult) sayElsewhere(p *explainPage, label string) {
+	addrs := map[string]int{}
+	var order []string
+	for _, l := range r.Elsewhere {
+		who := r.whoText(l.Level, l.PID, l.UID)
+		if addrs[who] == 0 {
+			order = append(order, who)
+		}
+		addrs[who]++
+	}
+	for i, who := range order {
+		if i == mostAddresses {
+			p.say("", 0, "and %d others", len(order)-i)
+			break
+		}
+		p.say(label, 0, "by %s for %d addresses, which counts for that alone, not here", who, addrs[who])
+		label = ""
+	}
+}
+
+// sayUnlearnt says what it means that no address is known.
+func (r *explainResult) sayUnlearnt(p *explainPage) {
+	if len(r.Elsewhere) > 0 {
+		p.say("learnt", 0, "no address that counts here")
+	} else {
+		p.say("learnt", 0, "no address: nobody asked for the name, as far as was seen")
+	}
+	p.say("", 1, "Who asks now is seen, and goes as said above.")
+	p.say("", 1, "Who connects without being seen to ask has the address from elsewhere: DNS over HTTPS of its own (browsers), or a cache "+
+		"from before: restart the program, have resolvers forget (domain-route start does).")
+}
+
+// sayAddress tells of one address where it goes, and what is known of it.
+func (r *explainResult) sayAddress(p *explainPage, label string, a explainAddress) {
+	says := r.saysAddress(a)
+	if i := strings.Index(says, " (ifindex"); i >= 0 {
+		says = says[:i]
+	}
+	by := ""
+	switch {
+	case a.Alone != "" || r.unseen() != "":
+	case a.By == dataplane.ByName && a.Name != "" && a.Name != r.Subject:
+		by = ", by the name " + a.Name
+	case a.By == dataplane.ByAddress:
+		by = ", by the rule for addresses " + a.Rule
+	case a.By == dataplane.ByDefault:
+		by = ", by the default rule"
+	}
+	p.say(label, 0, "%s -> %s%s", a.Address, says, by)
+	if a.Route != nil && !a.Route.OK {
+		p.say("", 1, "fails at once: no %s route by %s", family(a), a.Place.Interface)
+	} else if a.Route != nil && a.Route.Source.IsValid() {
+		p.say("", 1, "from %s%s", a.Route.Source, gatewayText(a.Route))
+	}
+	if len(a.Names) == 0 && r.Kind == "address" && a.Alone == "" {
+		p.say("", 1, "no name was learnt for it that counts here")
+	}
+	told := map[string]bool{}
+	conflict := false
+	for _, n := range a.Names {
+		if !n.Asked && told[n.Name] {
+			continue // the same at a level behind the one that decides
+		}
+		told[n.Name] = true
+		conflict = conflict || n.Conflict && n.Asked
+		p.say("", 1, "%s", r.nameText(n))
+	}
+	if conflict {
+		p.say("", 1, "CONFLICT: names of it lead to different places; one with a rule beats one without, then the latest counts")
+	}
+}
+
+func family(a explainAddress) string {
+	if a.Address.Is4() {
+		return "IPv4"
+	}
+	return "IPv6"
+}
+
+func gatewayText(r *explainRoute) string {
+	if r.Gateway.IsValid() {
+		return " via " + r.Gateway.String()
+	}
+	return ", no gateway"
+}
+
+// nameText says what is known of a learnt name, and its part in the verdict.
+func (r *explainResult) nameText(n explainName) string {
+	name := n.Name
+	if name == "" {
+		name = "a name whose text was evicted"
+	}
+	text := fmt.Sprintf("%s (%s): %s asked %s ago, %s", name, leadsTo(n), r.whoText(n.Level, n.PID, n.UID), ago(n.age), ttlText(n))
+	switch {
+	case n.Decides:
+		text += "; decides"
+	case n.Live && !n.Asked:
+		text += "; not looked at, since who is asked before knows the address"
+	}
+	return text
+}
+
+func leadsTo(n explainName) string {
+	if n.Target == "" {
+		return "no rule"
+	}
+	return "-> " + n.Target
+}
+
+func ttlText(n explainName) string {
+	switch {
+	case !n.Live:
+		return "over for more than an hour: counts no more"
+	case n.ttl < 0:
+		return fmt.Sprintf("TTL over since %s, still counts for %s", ago(-n.ttl), ago(n.ttl+time.Hour))
+	}
+	return fmt.Sprintf("TTL left %s", ago(n.ttl))
+}
+
+// whoText says who learnt a name.
+func (r *explainResult) whoText(level dataplane.Level, pid, uid uint32) string {
+	switch {
+	case level == dataplane.LevelHost:
+		return "the host (root or a service)"
+	case level == dataplane.LevelUser:
+		return "user " + userText(uid, userName(uid))
+	case pid == r.For.PID:
+		return "this process"
+	}
+	for _, parent := range r.For.Parents {
+		if parent.PID == pid {
+			return fmt.Sprintf("its parent %d (%s)", pid, parent.Comm)
+		}
+	}
+	return fmt.Sprintf("process %d of user %s", pid, userText(uid, userName(uid)))
+}
+
+func (r *explainResult) sayInterfaces(p *explainPage) {
+	label := "interface"
+	for _, i := range r.Interfaces {
+		if !i.Exists {
+			p.say(label, 0, "%s does not exist", i.Name)
+			label = ""
+			continue
+		}
+		var addrs []string
+		six := false
+		for _, a := range i.Addrs {
+			addrs = append(addrs, a.String())
+			six = six || a.Addr().Is6()
+		}
+		p.say(label, 0, "%s: %s; %s", i.Name, r.stateOf(i.Name), orElse(strings.Join(addrs, " "), "no address"))
+		label = ""
+		p.say("", 1, "default routes by it: IPv4 %s; IPv6 %s", defaultText(i.Default4), defaultText(i.Default6))
+		if !six {
+			p.say("", 1, "no IPv6 address: connections by it over IPv6 fail at once")
+		}
+		if i.Ethernet && len(i.Default4) == 0 {
+			p.say("", 1, "without an IPv4 default route only its own network can be reached: ip route add default via GATEWAY dev %s metric 9999", i.Name)
+		}
+		if i.RPFilter == 1 {
+			p.say("", 1, "rp_filter is 1: the kernel drops IPv4 answers; sysctl -w net.ipv4.conf.%s.rp_filter=2", strings.ReplaceAll(i.Name, ".", "/"))
+		}
+	}
+}
+
+func orElse(s, other string) string {
+	if s == "" {
+		return other
+	}
+	return s
+}
+
+func defaultText(all []explainDefault) string {
+	if len(all) == 0 {
+		return "none"
+	}
+	return fmt.Sprintf("metric %d", all[0].Metric)
+}

@@ -1,0 +1,220 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/domain-route/domain-route/internal/dataplane"
+	"github.com/domain-route/domain-route/internal/netdev"
+	"github.com/domain-route/domain-route/internal/ruleset"
+)
+
+// routes looks at the interfaces that the rules name, and asks how each steered address would be got to.
+func (e *explainer) routes() error {
+	var names []string
+	for _, w := range e.ways {
+		if !w.decides {
+			continue
+		}
+		for _, name := range w.Target.Chain() {
+			if !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+	}
+	for _, a := range e.result.Addresses {
+		if name := a.Place.Interface; name != "" && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	facts, err := netdev.AllFacts(names)
+	if err != nil {
+		return err
+	}
+	for i, f := range facts {
+		row := explainInterface{
+			Name: names[i], Exists: f.Exists, Ifindex: f.Index, Up: f.Up, Carrier: f.Carrier, Addrs: notNil(slices.Concat(f.Addrs4, f.Addrs6)),
+			Default4: defaults(f.Default4), Default6: defaults(f.Default6), RPFilter: f.RPFilter, Ethernet: f.Ethernet,
+		}
+		e.result.Interfaces = append(e.result.Interfaces, row)
+	}
+	for i := range e.result.Addresses {
+		a := &e.result.Addresses[i]
+		if a.Place.Verdict != string(dataplane.Steered) {
+			continue
+		}
+		gateway, source, err := netdev.RouteBy(a.Address, a.Place.Interface)
+		if err != nil && !errors.Is(err, netdev.ErrNoRoute) {
+			return err
+		}
+		a.Route = &explainRoute{err == nil, gateway, source}
+	}
+	return nil
+}
+
+func defaults(routes []netdev.Route) []explainDefault {
+	all := []explainDefault{}
+	for _, r := range routes {
+		all = append(all, explainDefault{r.Gateway, r.Metric})
+	}
+	return all
+}
+
+// counting are the addresses that the answer is about: those that were learnt by somebody whose word counts.
+func (r *explainResult) counting() []explainAddress {
+	return slices.DeleteFunc(slices.Clone(r.Addresses), func(a explainAddress) bool { return !a.Counts })
+}
+
+// conclude fills in the answer.
+func (e *explainer) conclude() {
+	r := e.result
+	r.Verdict, r.Answer = e.verdict()
+	r.Steered = r.Verdict.steered() && len(r.Disagreements) == 0
+	r.Answer = r.Subject + " -> " + r.Answer
+}
+
+func (e *explainer) verdict() (explainPlace, string) {
+	r := e.result
+	if why := r.unseen(); why != "" {
+		return explainPlace{Verdict: string(dataplane.Untouched)}, "left alone: " + why
+	}
+	all := r.counting()
+	if len(all) == 0 {
+		return e.unlearnt()
+	}
+	same := true
+	for _, a := range all[1:] {
+		same = same && a.Place == all[0].Place
+	}
+	if same {
+		return all[0].Place, r.saysAddress(all[0])
+	}
+	return explainPlace{Verdict: "differs"}, r.differs(all)
+}
+
+// differs says how many addresses go where, and which go elsewhere than most.
+func (r *explainResult) differs(all []explainAddress) string {
+	groups := map[string][]netip.Addr{}
+	var order []string
+	for _, a := range all {
+		says := r.saysPlace(a.Place, a.Target)
+		if groups[says] == nil {
+			order = append(order, says)
+		}
+		groups[says] = append(groups[says], a.Address)
+	}
+	slices.SortStableFunc(order, func(a, b string) int { return len(groups[b]) - len(groups[a]) })
+	var parts []string
+	for i, says := range order {
+		of := groups[says]
+		part := fmt.Sprintf("%d %s", len(of), says)
+		if i > 0 {
+			which := of[0].String()
+			if len(of) > 1 {
+				which += fmt.Sprintf(" and %d more", len(of)-1)
+			}
+			part += ": " + which
+		}
+		parts = append(parts, part)
+	}
+	return fmt.Sprintf("differs, %d addresses: %s", len(all), strings.Join(parts, "; "))
+}
+
+// unlearnt is the answer for a name of which no address is known: what will be, once there is one.
+func (e *explainer) unlearnt() (explainPlace, string) {
+	for _, w := range e.ways {
+		if !w.Holds() {
+			continue
+		}
+		p := placeOf(dataplane.Resolve(w.Target, e.devices.find))
+		says := e.result.saysPlace(p, w.Target.String())
+		if w.Target.Kind == ruleset.Direct {
+			says += " (its rule)"
+		}
+		return p, says + ", once an address of it is learnt"
+	}
+	return explainPlace{Verdict: string(dataplane.Untouched)}, "direct (no rule)"
+}
+
+// unseen tells why connections of the process are not seen at all; empty: they are.
+func (r *explainResult) unseen() string {
+	switch r.For.Reach {
+	case dataplane.OtherNamespace:
+		return fmt.Sprintf("process %d is in another network namespace than start was", r.For.PID)
+	case dataplane.OutsideOfCgroup:
+		return fmt.Sprintf("process %d is outside of the cgroup that is steered", r.For.PID)
+	case dataplane.CgroupIsGone:
+		return "the cgroup that is steered was removed: domain-route stop && domain-route start"
+	}
+	return ""
+}
+
+// saysAddress is the answer for one address.
+func (r *explainResult) saysAddress(a explainAddress) string {
+	says := r.saysPlace(a.Place, a.Target)
+	switch {
+	case a.Alone == dataplane.AloneLocal:
+		return "left alone (loopback, link-local or multicast)"
+	case a.Alone == dataplane.AloneOwn:
+		return "left alone (an address of this host)"
+	case says != "direct":
+		return says
+	case a.By == dataplane.ByNone:
+		return "direct (no rule)"
+	case a.Target != "direct":
+		return "direct (" + noneExists(a.Target) + ")"
+	}
+	return "direct (its rule)"
+}
+
+// cureDisagreement is what to do where rules and maps differ.
+const cureDisagreement = "The packets follow the maps. Write them anew: domain-route rule list > FILE && domain-route stop && " +
+	"domain-route start && domain-route apply -f FILE; and please report it, with this output."
+
+// saysPlace is what an answer says of a place.
+func (r *explainResult) saysPlace(p explainPlace, target string) string {
+	switch dataplane.Outcome(p.Verdict) {
+	case dataplane.Steered:
+		return fmt.Sprintf("%s (ifindex %d, %s)", p.Interface, p.Ifindex, r.stateOf(p.Interface))
+	case dataplane.Marked:
+		return fmt.Sprintf("mark %#x", p.Mark)
+	case dataplane.Blocked:
+		return "blocked"
+	case dataplane.NoInterface:
+		return "refused: " + noneExists(target)
+	}
+	return "direct"
+}
+
+// noneExists says that none of a target's interfaces does.
+func noneExists(target string) string {
+	t, err := ruleset.ParseTarget(target)
+	if err != nil {
+		return "no interface exists"
+	}
+	if len(t.Chain()) == 1 {
+		return t.Chain()[0] + " does not exist"
+	}
+	return "none of " + strings.Join(t.Chain(), " ") + " exists"
+}
+
+// stateOf is an interface's state in a word or two.
+func (r *explainResult) stateOf(name string) string {
+	for _, i := range r.Interfaces {
+		switch {
+		case i.Name != name:
+		case !i.Exists:
+			return "gone"
+		case !i.Up:
+			return "down"
+		case !i.Carrier:
+			return "up, no carrier"
+		default:
+			return "up"
+		}
+	}
+	return "state unknown"
+}
