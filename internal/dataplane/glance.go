@@ -1,0 +1,43 @@
+package dataplane
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+
+	"github.com/domain-route/domain-route/internal/ruleset"
+)
+
+// Glance is the part of the status that a live view reads again and again: what it costs does not grow with the rules.
+// Observers, programs, libraries, memory and targets are left out.
+func (s *System) Glance() (Status, error) {
+	st := Status{State: StateStarted, Home: s.AtHome(), Cgroup: s.cgroup(), Generation: s.generation(), History: s.history()}
+	meta, err := s.meta()
+	if err != nil {
+		return st, err
+	}
+	st.Rules, st.Digest = int(meta.Rules), meta.Digest
+	names, err := knownCounters()
+	if err != nil {
+		return st, err
+	}
+	for _, i := range slices.Sorted(maps.Keys(names)) {
+		var perCPU []uint64
+		if err := s.maps[learnMapCounters].Lookup(i, &perCPU); err != nil {
+			return st, fmt.Errorf("read the counter %s: %w", names[i], err)
+		}
+		c := Counter{Name: names[i]}
+		for _, n := range perCPU {
+			c.Value += n
+		}
+		st.Counters = append(st.Counters, c)
+	}
+	return st, nil
+}
+
+// knownCounters are the counters' names, read from the programs once.
+var knownCounters = sync.OnceValues(counterNames)
+
+// Targets counts the rules in force by target; with a million it takes a good part of a second.
+func (s *System) Targets() ([]ruleset.TargetRules, error) { return s.targetRules() }
