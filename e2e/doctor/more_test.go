@@ -156,3 +156,15 @@ func TestElsewhere(t *testing.T) {
 		t.Errorf("%v: %s", err, out)
 	}
 }
+
+// A filter that sends on what is steered to an interface.
+func TestRedirect(t *testing.T) {
+	h, _, _ := sound(t)
+	tc := func(args ...string) error { return h.HostCommand(t.Context(), "tc", args...).Run() }
+	harness.Need(t, tc("qdisc", "add", "dev", "vpn0", "clsact") == nil, "tc")
+	harness.Need(t, tc("filter", "add", "dev", "vpn0", "egress", "protocol", "ip", "u32", "match", "u32", "0", "0", "action", "mirred", "egress", "redirect", "dev", "wan0") == nil,
+		"the modules of tc's u32 and mirred")
+	c := wantWrong(t, h, "other-programs", "warn", "tc_egress: filter \"u32\" at interface vpn0: it sends what is steered there by another interface", "tc filter del dev vpn0 egress")
+	mend(t, h, c.Cure)
+	wantSound(t, h)
+}

@@ -12,6 +12,7 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/link"
+	"github.com/vishvananda/netlink"
 )
 
 // Support is what this kernel and this host say when asked.
@@ -50,6 +51,8 @@ type Other struct {
 	Name   string // of the program, as whoever loaded it calls it
 	Link   uint32 // by which it is attached; 0: by none
 	After  bool   // it runs after ours
+
+	Redirects bool // a filter that sends what leaves by another interface
 }
 
 // Side is where a cgroup is as seen from the attached one.
@@ -136,13 +139,14 @@ func othersIn(dir string, side Side, ours map[ebpf.ProgramID]bool, links map[ebp
 	return all, nil
 }
 
-// OthersOf lists the programs of others that see what leaves by an interface (Linux 6.6 and later).
+// OthersOf lists what others have to do with packets of an interface: tcx programs (Linux 6.6 and later), and filters of
+// traffic control on what leaves.
 func OthersOf(d Device) []Other {
 	ours, err := ourPrograms()
 	if err != nil {
 		return nil
 	}
-	var all []Other
+	all := otherFilters(d)
 	for _, h := range []hook{{pin: "tcx_ingress", attach: ebpf.AttachTCXIngress}, {pin: "tcx_egress", attach: ebpf.AttachTCXEgress}} {
 		found, err := link.QueryPrograms(link.QueryOptions{Target: d.Index, Attach: h.attach})
 		if err != nil {
@@ -155,6 +159,47 @@ func OthersOf(d Device) []Other {
 		}
 	}
 	return all
+}
+
+// otherFilters lists the filters on what leaves by an interface that are none of ours.
+func otherFilters(d Device) []Other {
+	dev, err := netlink.LinkByIndex(d.Index)
+	if err != nil {
+		return nil
+	}
+	filters, err := netlink.FilterList(dev, netlink.HANDLE_MIN_EGRESS)
+	if err != nil {
+		return nil // no clsact there
+	}
+	var all []Other
+	for _, f := range filters {
+		o := Other{Hook: "tc_egress", Device: d.Name, Name: f.Type(), Redirects: redirects(f)}
+		if p, ok := f.(*netlink.BpfFilter); ok {
+			if p.Handle == clsactHandle && p.Priority == clsactPriority {
+				continue
+			}
+			o.ID, o.Name = uint32(p.Id), p.Name
+		}
+		all = append(all, o)
+	}
+	return all
+}
+
+// redirects tells whether a filter has an action that sends packets by another interface.
+func redirects(f netlink.Filter) bool {
+	var actions []netlink.Action
+	switch f := f.(type) {
+	case *netlink.U32:
+		actions = f.Actions
+	case *netlink.MatchAll:
+		actions = f.Actions
+	case *netlink.Flower:
+		actions = f.Actions
+	}
+	return slices.ContainsFunc(actions, func(a netlink.Action) bool {
+		m, ok := a.(*netlink.MirredAction)
+		return ok && (m.MirredAction == netlink.TCA_EGRESS_REDIR || m.MirredAction == netlink.TCA_INGRESS_REDIR)
+	})
 }
 
 // ourPrograms are those of the pinned links; none where nothing is started.

@@ -166,6 +166,9 @@ func otherPrograms(f *Facts) []Check {
 		if o.Cgroup != "" && decides(o.Hook) {
 			c.Level, c.Cure = Warn, otherCure(o, f.Holders[o.ID])
 		}
+		if o.Redirects {
+			c.Level, c.Cure = Warn, "tc filter del dev "+quote(o.Device)+" egress"
+		}
 		all = append(all, c)
 	}
 	if len(all) == 0 {
@@ -175,6 +178,9 @@ func otherPrograms(f *Facts) []Check {
 }
 
 func programText(o dataplane.Other) string {
+	if o.ID == 0 {
+		return fmt.Sprintf("filter %q", o.Name)
+	}
 	if o.Name == "" {
 		return fmt.Sprintf("program %d", o.ID)
 	}
@@ -196,6 +202,8 @@ func ownerText(o dataplane.Other, holder string) string {
 // orderText says what the order means.
 func orderText(o dataplane.Other) string {
 	switch {
+	case o.Redirects:
+		return ": it sends what is steered there by another interface"
 	case o.Cgroup == "" || !decides(o.Hook):
 		return ": it may drop what is steered"
 	case o.After:

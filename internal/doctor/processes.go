@@ -78,6 +78,7 @@ func HoldersOf(programs []uint32) map[uint32]string { return root("/").holders(p
 
 func (r root) holders(programs []uint32) map[uint32]string {
 	found := map[uint32]string{}
+	programs = slices.DeleteFunc(slices.Clone(programs), func(id uint32) bool { return id == 0 })
 	if len(programs) == 0 {
 		return found
 	}
