@@ -9,7 +9,7 @@
 #include <linux/types.h>
 
 enum {
-	LAYOUT = 3,           /* version of everything pinned */
+	LAYOUT = 4,           /* version of everything pinned */
 	RULESET_SLOTS = 2,    /* the rule set in force, and the next one while it is built */
 	MAX_TARGETS = 4096,   /* distinct targets; numbers go round, so that none is soon used again */
 	MAX_CHAIN = 4,        /* interfaces in one target */
@@ -18,6 +18,9 @@ enum {
 	MAX_OWN = 1024,       /* addresses of the host itself */
 	HINT_WORDS = 1 << 14, /* 64 bits each: 2^20 bits, 128 KiB */
 	IFNAME = 16,          /* IFNAMSIZ */
+	COMM = 16,            /* TASK_COMM_LEN */
+	VERSION_TEXT = 32,    /* bytes, with a zero byte at the end */
+	WATCHERS = 4,         /* at a time */
 	NAME_MAX_WIRE = 255,  /* RFC 1035 section 2.3.4 */
 	MAX_LABELS = 128,     /* 127 of one byte fit into 255 bytes; a power of two to mask with */
 	NAME_ROOM = 328,      /* a label's start, at most 255, and nine words on: no bound to check */
@@ -35,12 +38,17 @@ struct state {
 	__u64 staged;    /* not 0: a rule change is under way, hint at everything that is learnt */
 	__u64 home;      /* cookie of the network namespace start ran in */
 	__u64 key[2];    /* SipHash key of all names, secret, made by the first start */
+	__u64 watching; /* a bit for each watcher with a lease, and WATCHERS_ALL up one if it wants every event; 0: nobody */
 	__u64 history;   /* 0: names without a rule are not kept */
 	__u64 crowded;   /* not 0: some user learnt more than a share, look into the crowd's maps too */
 	__u64 cgroup_id; /* of the cgroup that the programs are attached to */
 	__u64 top_id;    /* of the cgroup that is mounted: where the paths of conditions begin */
+	__u64 started;   /* boot time in ns of the first start */
+	__u8 version[VERSION_TEXT]; /* of the binary that loaded the programs */
 	__u8 cgroup[CGROUP_PATH];
 };
+
+#define WATCHERS_ALL 8
 
 enum observer { OBSERVE_SOCKETS = 1, OBSERVE_TC = 2, OBSERVE_TC_ALL = 4, OBSERVE_LIBC = 8 };
 
@@ -49,6 +57,9 @@ enum observer { OBSERVE_SOCKETS = 1, OBSERVE_TC = 2, OBSERVE_TC_ALL = 4, OBSERVE
  * task that connects.
  */
 #define CHOICE 0x80000000u
+
+/* In the ref of a learnt name that was matched again: by another rule than when it was learnt. */
+#define OTHER_RULE 0x40000000u
 
 /*
  * One rule set, beside its patterns, prefixes and choices (maps[slot]; the latter two are there if it has some) and its
@@ -75,6 +86,13 @@ struct prefix {
 	__u8 addr[16];
 };
 
+/* Where the rules of one prefix lead. */
+struct prefix_target {
+	__u32 ref;
+	__u32 pad;
+	__u64 rule; /* a hash of the prefix, for hits and events */
+};
+
 /* A rule's condition, and where it leads if all of it holds for the task, and if not. */
 struct choice {
 	__u32 flags; /* enum condition, or-ed */
@@ -83,7 +101,7 @@ struct choice {
 	__u32 depth;     /* components of that path */
 	__u32 then;      /* a target's number */
 	__u32 otherwise; /* a ref */
-	__u32 pad;
+	__u32 id;        /* a hash of the condition, not 0: the same in every rule set */
 };
 
 enum condition { IF_USER = 1, IF_CGROUP = 2 };
@@ -159,6 +177,7 @@ struct asker {
 	__u8 server[16]; /* as the program asked for it, before any translation */
 	__u32 head;
 	__u32 pad;
+	__u8 comm[COMM]; /* its name, if somebody watches */
 	struct stream out, in;
 	struct question questions[MAX_QUESTIONS];
 };
@@ -184,6 +203,55 @@ enum socket_flag {
 
 struct hint {
 	__u64 bits[HINT_WORDS];
+};
+
+/* How a rule was found. */
+enum how { BY_NAME, BY_ADDRESS, BY_DEFAULT, BY_NAME_BELOW };
+
+/*
+ * What decided a connection: a rule is the hash of a suffix or prefix (0: the default), the condition that held, if any, and the
+ * target, since the same suffix may also lead elsewhere.
+ */
+struct hit {
+	__u64 rule;
+	__u32 condition;
+	__u16 target;
+	__u16 how; /* enum how: BY_NAME the name is the suffix itself, BY_NAME_BELOW it is below it */
+};
+
+/* Who reads events, in memory of its own: a ring buffer in the same place of `buffers`. */
+struct watcher {
+	__u64 lease;  /* boot time in ns until which it is to be told */
+	__u64 owner;  /* a random number, since another may take the place of one that was stopped for long */
+	__u64 lost;   /* events for which there was no room */
+	__u32 asleep; /* 1: wake it */
+	__u32 pad;
+};
+
+enum event_source { FROM_VERDICT, FROM_SOCKETS, FROM_LIBC, FROM_TC, FROM_START };
+
+/* What a watcher is told: a verdict, or an address that was learnt. */
+struct event {
+	__u64 time; /* boot time in ns */
+	__u64 name; /* hash of the name that decides, or that was learnt; 0: none */
+	__u64 rule; /* as in struct hit */
+	__u32 generation;
+	__u32 condition;
+	__u32 target; /* a number; learnt: the ref */
+	__u32 pid;    /* 0, and uid too: not known */
+	__u32 uid;
+	__u32 ifindex; /* the socket's binding */
+	__u32 mark;    /* the socket's */
+	__u32 ttl;     /* s */
+	__u8 addr[16];
+	__u8 comm[COMM];
+	__u16 port;
+	__u8 protocol;
+	__u8 counter; /* enum counter */
+	__u8 source;  /* enum event_source */
+	__u8 how;     /* enum how */
+	__u8 step;    /* place in the target's chain of the interface it is bound to */
+	__u8 ruled;   /* a rule decides */
 };
 
 enum counter {
@@ -250,6 +318,9 @@ enum counter {
 	COUNT_LIBC_UNREADABLE, /* what it was asked or gave could not be read */
 	COUNT_LIBC_OUTSIDE,    /* of a process outside of the cgroup */
 	COUNT_LIBC_CUT,        /* gave more than 64 addresses */
+	/* watching and counting */
+	COUNT_EVENT_LOST, /* a watcher had no room for it */
+	COUNT_HIT_LOST,   /* no room to count a rule's connection */
 	COUNTERS,
 };
 

@@ -26,6 +26,10 @@ static __always_inline void note_asker(struct bpf_sock_addr *ctx, struct state *
 	a->pid = bpf_get_current_pid_tgid() >> 32;
 	a->uid = bpf_get_current_uid_gid();
 	__builtin_memcpy(a->server, server->b, 16);
+	if (*(volatile __u64 *)&st->watching)
+		bpf_get_current_comm(a->comm, sizeof(a->comm));
+	else
+		a->comm[0] = 0;
 	if (connecting) {
 		a->in.known = 0;
 		a->out.known = 0;

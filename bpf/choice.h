@@ -94,8 +94,14 @@ __noinline __u64 cgroup_path(__u32 depth)
 	return hash;
 }
 
-/* The target's number that a ref leads to for the calling task. A choice that is not there is of a rule set that is gone. */
-__noinline __u32 resolve(__u32 ref, __u32 slot)
+/* Where a ref leads: a target's number, and the id of the condition that made it so (0: none). */
+static __always_inline __u64 led_to(__u32 target, __u32 condition)
+{
+	return (__u64)condition << 32 | target;
+}
+
+/* Where a ref leads for the calling task. A choice that is not there is of a rule set that is gone. */
+__noinline __u64 resolve(__u32 ref, __u32 slot)
 {
 	void *conditions = bpf_map_lookup_elem(&choices, &slot);
 	__u32 uid = bpf_get_current_uid_gid();
@@ -122,12 +128,14 @@ __noinline __u32 resolve(__u32 ref, __u32 slot)
 			}
 			holds = hash == c->cgroup;
 		}
-		ref = holds ? c->then : c->otherwise;
+		if (holds)
+			return led_to(c->then, c->id);
+		ref = c->otherwise;
 	}
 	return ref & CHOICE ? 0 : ref;
 }
 
-static __always_inline __u32 target_of(__u32 ref, __u32 slot)
+static __always_inline __u64 target_of(__u32 ref, __u32 slot)
 {
 	return ref & CHOICE ? resolve(ref, slot) : ref;
 }

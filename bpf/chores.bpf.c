@@ -3,6 +3,7 @@
  * Programs that commands run once, by BPF_PROG_TEST_RUN, on the pinned maps. They are neither attached nor pinned. Their
  * scratch buffer is their own, so that no answer that arrives meanwhile is mixed up with theirs.
  */
+#define NOBODY_ASKED FROM_START
 #include "chores.h"
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";

@@ -8,8 +8,8 @@
 #define DR_DATAGRAM_H
 
 #include "binding.h"
+#include "close.h"
 #include "restart.h"
-#include "verdict.h"
 
 #define RECHECK SECOND /* how long a binding is taken to be to where its name leads */
 
@@ -18,23 +18,28 @@
  * from the next datagram on: this one must not leave. EINTR makes programs send it again at once; EAGAIN would
  * have them wait for an edge that never comes.
  */
-static __always_inline int send_again(enum counter why)
+static __always_inline __u32 send_again(enum counter why)
 {
 	count(why);
-	return refuse(COUNT_SEND_AGAIN, again_error());
+	refuse(COUNT_SEND_AGAIN, again_error());
+	return REFUSE | why << 1;
 }
 
-static __always_inline void note(struct steered *s, __u32 flag)
+/* True: it was not noted before. */
+static __always_inline bool note(struct steered *s, __u32 flag)
 {
-	if (!(s->flags & flag))
-		__sync_fetch_and_or(&s->flags, flag);
+	if (s->flags & flag)
+		return false;
+	__sync_fetch_and_or(&s->flags, flag);
+	return true;
 }
 
-/* A datagram that no rule sends anywhere: it goes where its socket goes. */
-static __always_inline int send_elsewhere(struct bpf_sock_addr *ctx, struct state *st, struct bpf_sock *sk,
-					  enum counter why)
+/* A datagram that no rule sends anywhere: it goes where its socket goes. Only the first of a socket is told of. */
+static __always_inline __u32 send_elsewhere(struct bpf_sock_addr *ctx, struct state *st, struct bpf_sock *sk,
+					    enum counter why)
 {
 	struct steered *s = known_socket(sk);
+	bool first;
 
 	if (!s) {
 		if (bpf_get_netns_cookie(ctx) != st->home)
@@ -44,9 +49,11 @@ static __always_inline int send_elsewhere(struct bpf_sock_addr *ctx, struct stat
 			return pass(why);
 	}
 	if (bound_by_us(sk, s) || (sk->dst_port && marked_by_us(sk, s)))
-		return pass(COUNT_KEPT_OLD);
-	note(s, SENT_ELSEWHERE);
-	return unmark(ctx, sk, s) ? send_again(why) : pass(why);
+		return pass_quietly(COUNT_KEPT_OLD);
+	first = note(s, SENT_ELSEWHERE);
+	if (unmark(ctx, sk, s))
+		return send_again(why);
+	return first ? pass(why) : pass_quietly(why);
 }
 
 /*
@@ -81,19 +88,19 @@ static __always_inline bool is_shared(struct bpf_sock *sk, const struct steered 
  * No interface of the chain exists, and it ends in direct. When one comes, the socket may take it: its peers of this
  * chain answer by that then.
  */
-static __always_inline int send_direct(struct bpf_sock *sk, const struct target *t)
+static __always_inline __u32 send_direct(struct bpf_sock *sk, const struct target *t)
 {
 	struct steered *s = bpf_sk_storage_get(&steered_sockets, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 
-	if (s && !(s->flags & SENT_DIRECT)) {
-		__builtin_memcpy(s->name, t->chain[0], IFNAME);
-		note(s, SENT_DIRECT);
-	}
+	if (!s || s->flags & SENT_DIRECT)
+		return pass_quietly(COUNT_CHAIN_DIRECT);
+	__builtin_memcpy(s->name, t->chain[0], IFNAME);
+	note(s, SENT_DIRECT);
 	return pass(COUNT_CHAIN_DIRECT);
 }
 
-static __always_inline int end_of_chain(struct bpf_sock_addr *ctx, struct bpf_sock *sk, struct target *t,
-					struct steered *s)
+static __always_inline __u32 end_of_chain(struct bpf_sock_addr *ctx, struct bpf_sock *sk, struct target *t,
+					  struct steered *s)
 {
 	if (t->end != END_DIRECT)
 		return refuse(COUNT_NO_INTERFACE, ENODEV);
@@ -114,19 +121,19 @@ static __always_inline bool in_chain(const struct target *t, const __u8 *name)
  * As bind_chain does at connect, but a socket that is bound for another rule is not moved, whoever asks: its other
  * peers answer by that interface.
  */
-static __always_inline int bind_datagram(struct bpf_sock_addr *ctx, struct bpf_sock *sk, struct target *t,
-					 struct steered *s, enum counter steered)
+static __always_inline __u32 bind_datagram(struct bpf_sock_addr *ctx, struct bpf_sock *sk, struct target *t,
+					   struct steered *s, enum counter steered)
 {
 	__u64 now = bpf_ktime_get_boot_ns();
 	__u32 before = sk->bound_dev_if;
 	bool bound = bound_by_us(sk, s);
 
 	if (bound && same_name(s->name, t->chain[0]) && now - s->checked < RECHECK)
-		return pass(COUNT_KEPT);
+		return pass_quietly(COUNT_KEPT);
 	if (bound && !in_chain(t, s->name))
 		return refuse(COUNT_REBIND_REFUSED, EPERM);
 	if (bound && sk->dst_port)
-		return pass(COUNT_KEPT); /* its peer's datagrams do not come here */
+		return pass_quietly(COUNT_KEPT); /* its peer's datagrams do not come here */
 	if (!make_known(sk))
 		return refuse(COUNT_BIND_FAILED, EHOSTUNREACH);
 	/* Even if the chain ends in direct: whether its interfaces exist is known by binding only. */
@@ -142,8 +149,8 @@ static __always_inline int bind_datagram(struct bpf_sock_addr *ctx, struct bpf_s
 		if (!error) {
 			remember_binding(sk, name);
 			if (sk->bound_dev_if == before)
-				return pass(COUNT_KEPT);
-			return send_again(steered);
+				return pass_quietly(COUNT_KEPT);
+			return send_again(steered) | STEP(i);
 		}
 		if (error == -ENODEV)
 			continue;
@@ -151,17 +158,17 @@ static __always_inline int bind_datagram(struct bpf_sock_addr *ctx, struct bpf_s
 			return refuse(COUNT_BIND_FAILED, EHOSTUNREACH);
 		/* The calling task may not move it. It is in the chain: where it is will do. */
 		s->checked = now;
-		return pass(COUNT_KEPT);
+		return pass_quietly(COUNT_KEPT);
 	}
 	return end_of_chain(ctx, sk, t, s);
 }
 
 /* A mark keeps nobody's answers away; a binding that there is would go before it. */
-static __always_inline int mark_datagram(struct bpf_sock_addr *ctx, struct bpf_sock *sk, struct target *t,
-					 struct steered *s)
+static __always_inline __u32 mark_datagram(struct bpf_sock_addr *ctx, struct bpf_sock *sk, struct target *t,
+					   struct steered *s)
 {
 	if (sk->mark == t->mark)
-		return pass(COUNT_MARKED);
+		return pass_quietly(COUNT_MARKED);
 	if (bound_by_us(sk, s))
 		return refuse(COUNT_REBIND_REFUSED, EPERM);
 	if (sk->dst_port)
@@ -174,13 +181,15 @@ static __always_inline int mark_datagram(struct bpf_sock_addr *ctx, struct bpf_s
 	return send_again(COUNT_MARKED);
 }
 
-static __always_inline int apply_to_datagram(struct bpf_sock_addr *ctx, struct state *st, struct bpf_sock *sk,
-					     __u32 target, struct steered *s, enum counter steered)
+static __always_inline __u32 apply_to_datagram(struct bpf_sock_addr *ctx, struct state *st,
+					       struct bpf_sock *sk, const struct opinion *o,
+					       struct steered *s)
 {
+	__u32 target = o->target;
 	struct target *t = bpf_map_lookup_elem(&targets, &target);
 
 	if (!t)
-		return PASS;
+		return PASS | QUIET;
 	switch (t->kind) {
 	case TARGET_BLOCK:
 		return refuse(COUNT_BLOCKED, EHOSTUNREACH);
@@ -189,26 +198,24 @@ static __always_inline int apply_to_datagram(struct bpf_sock_addr *ctx, struct s
 	case TARGET_MARK:
 		return mark_datagram(ctx, sk, t, s);
 	default:
-		return bind_datagram(ctx, sk, t, s, steered);
+		return bind_datagram(ctx, sk, t, s, counts_as(o));
 	}
 }
 
-static __always_inline int steer_datagram(struct bpf_sock_addr *ctx, struct state *st, const struct addr *to)
+static __always_inline __u32 steer_one(struct bpf_sock_addr *ctx, struct state *st, const struct addr *to,
+				       struct opinion *o)
 {
 	struct bpf_sock *sk = ctx->sk;
 	struct steered *s;
-	enum counter steered;
-	struct opinion o;
-	__u32 target;
 
 	/* Without an address (port 0): to the peer, with control messages. */
 	if (!sk || !ctx->user_port || is_own_peer(ctx, sk, to))
-		return PASS;
+		return PASS | QUIET;
 	if (addr_is_local(to))
 		return send_elsewhere(ctx, st, sk, COUNT_LEFT_LOCAL);
-	target = verdict_for(st, to, &o, &steered);
-	if (!target)
-		return send_elsewhere(ctx, st, sk, o.live ? COUNT_NO_RULE : COUNT_UNKNOWN);
+	verdict_for(st, to, o);
+	if (!o->target)
+		return send_elsewhere(ctx, st, sk, o->live ? COUNT_NO_RULE : COUNT_UNKNOWN);
 	if (bpf_get_netns_cookie(ctx) != st->home)
 		return pass(COUNT_LEFT_FOREIGN);
 	if (addr_is_own(to))
@@ -218,7 +225,14 @@ static __always_inline int steer_datagram(struct bpf_sock_addr *ctx, struct stat
 		return pass(COUNT_LEFT_MARKED);
 	if (sk->bound_dev_if && !bound_by_us(sk, s))
 		return pass(COUNT_LEFT_BOUND);
-	return apply_to_datagram(ctx, st, sk, target, s, steered);
+	return apply_to_datagram(ctx, st, sk, o, s) | RULED;
+}
+
+static __always_inline int steer_datagram(struct bpf_sock_addr *ctx, struct state *st, const struct addr *to)
+{
+	struct opinion o = {};
+
+	return close(ctx, st, to, &o, steer_one(ctx, st, to, &o));
 }
 
 /* A program that chooses its port may be known to others by it: see heard_first. */

@@ -50,6 +50,8 @@ struct scratch {
 	struct addr addrs[RECORDS_MAX];
 	struct match match;
 	struct lesson lesson;
+	struct event event;
+	__u8 comm[COMM]; /* of the process that asked */
 	struct walk walk;
 	__u32 found; /* addresses */
 	__u32 ttl;   /* seconds, the least of the answer's */

@@ -17,13 +17,19 @@ static __always_inline __u64 make_match(__u32 generation, __u32 ref)
 	return (__u64)generation << 32 | ref;
 }
 
-/* What one level says of an address. */
+/* What one level says of an address, and which rule it was; `how` for the stages that come after names. */
 struct opinion {
-	__u64 seen;   /* of the deciding name */
-	__u32 target; /* 0: no rule */
-	__u32 live;   /* names that count */
-	__u32 any;    /* the target of one of them */
-	__u32 mixed;  /* they have different targets */
+	__u64 active;    /* under which rule set */
+	__u64 seen;      /* of the deciding name */
+	__u64 name;      /* its hash */
+	__u64 rule;      /* as in struct hit */
+	__u32 condition; /* id of the one that held; 0: none */
+	__u16 target;    /* 0: no rule */
+	__u16 any;       /* the target of one of the names */
+	__u8 live;       /* there are names that count */
+	__u8 mixed;      /* they have different targets */
+	__u8 other;      /* the rule is another one than `rule` says: see OTHER_RULE */
+	__u8 how;
 };
 
 static __always_inline struct name *name_of(__u64 hash)
@@ -46,6 +52,8 @@ static __always_inline __u32 current_ref(struct learnt *place, const struct lear
 	name = name_of(l->name);
 	if (!name || match_name(name, slot_of(active), &m) || m.name != l->name)
 		m.ref = ref_of_rule(l->rule, l->name, slot_of(active));
+	else if (m.ref && m.rule != l->rule)
+		m.ref |= OTHER_RULE;
 	__sync_val_compare_and_swap(&place->match, l->match, make_match(generation_of(active), m.ref));
 	return m.ref;
 }
@@ -79,27 +87,41 @@ static __always_inline void read_learnt(struct learnt_set *set, __u32 i, struct 
 	}
 }
 
+/* Whether a name goes before the one that decides so far: with a rule before without, then the latest. */
+static __always_inline bool goes_before(const struct opinion *o, const struct learnt *l, bool ruled)
+{
+	return ruled == (o->target != 0) ? l->seen >= o->seen : ruled;
+}
+
 static __always_inline void consult_one(struct learnt_set *set, __u32 i, __u64 active, __u64 now,
 					struct opinion *o)
 {
 	struct learnt *place = &set->names[i];
 	struct learnt l;
-	__u32 target;
+	__u64 leads;
+	__u16 target;
+	__u32 ref;
 
 	if (!*(volatile __u64 *)&place->name)
 		return;
 	read_learnt(set, i, &l);
 	if (!l.name || now > l.ends + GRACE)
 		return;
-	target = target_of(current_ref(place, &l, active), slot_of(active));
+	ref = current_ref(place, &l, active);
+	leads = target_of(ref & ~OTHER_RULE, slot_of(active));
+	target = leads;
 	if (o->live && target != o->any)
 		o->mixed = 1;
 	o->any = target;
-	o->live++;
-	if (target && l.seen >= o->seen) {
-		o->target = target;
-		o->seen = l.seen;
-	}
+	o->live = 1;
+	if (!goes_before(o, &l, target != 0))
+		return;
+	o->seen = l.seen;
+	o->name = l.name;
+	o->rule = l.rule;
+	o->target = target;
+	o->condition = leads >> 32;
+	o->other = (ref & OTHER_RULE) != 0;
 }
 
 /* Adds what a set of names says to an opinion: with a rule beats without, then the latest. */
@@ -110,6 +132,17 @@ __noinline int consult(struct learnt_set *set, __u64 active, __u64 now, struct o
 	for (__u32 i = 0; i < MAX_NAMES; i++)
 		consult_one(set, i, active, now, o);
 	return 0;
+}
+
+/* The hash of the suffix whose rule a learnt name has now; 0: its text was evicted. */
+__noinline __u64 rule_of_name(__u64 hash, __u32 slot)
+{
+	struct name *name = name_of(hash);
+	struct match m = {};
+
+	if (!name || match_name(name, slot, &m) || m.name != hash)
+		return 0;
+	return m.rule;
 }
 
 /* Where a name goes: its own place, or an empty one, or one past its TTL, or the least lately seen. */

@@ -117,9 +117,12 @@ static __always_inline void handle_answer(struct __sk_buff *skb, struct asker *a
 					  struct cursor *c)
 {
 	__u32 size = take_answer(skb, a, p, c);
+	struct scratch *s = get_scratch();
 
-	if (size)
-		learn_message(skb, c, size, a->pid, a->uid);
+	if (!size || !s)
+		return;
+	__builtin_memcpy(s->comm, a->comm, COMM);
+	learn_message(skb, c, size, a->pid, a->uid);
 }
 
 static long next_answer(__u32 i, struct segment_walk *w)

@@ -13,6 +13,11 @@ struct pupil {
 	__u32 pid, uid; /* who asked; both 0: the host alone learns */
 };
 
+/* Where an answer comes from that no process asked for. */
+#ifndef NOBODY_ASKED
+#define NOBODY_ASKED FROM_TC
+#endif
+
 static long learn_address(__u32 i, struct pupil *p)
 {
 	struct scratch *s = p->s;
@@ -43,6 +48,30 @@ static __noinline int teach(struct scratch *s, struct state *st, __u32 pid, __u3
 	keep_name(&s->name, &s->lesson.learnt, uid);
 	bpf_loop(s->found, learn_address, &p, 0);
 	count_n(s->match.rule ? COUNT_LEARNT : COUNT_LEARNT_NO_RULE, s->found);
+	return 0;
+}
+
+static long tell_address(__u32 i, struct scratch_ref *ref)
+{
+	struct scratch *s = ref->s;
+	struct state *st = get_state();
+
+	if (!st)
+		return 1;
+	__builtin_memcpy(s->event.addr, s->addrs[i & (RECORDS_MAX - 1)].b, 16);
+	emit(&s->event, told(st, s->match.rule != 0));
+	return 0;
+}
+
+/* Tells those who watch what was learnt. */
+static __noinline int tell_learnt(struct scratch *s, __u32 pid, __u32 uid)
+{
+	struct scratch_ref ref = {s};
+
+	begin_event(&s->event, &s->lesson, &s->match, pid ? FROM_SOCKETS : NOBODY_ASKED, pid, uid);
+	if (pid)
+		__builtin_memcpy(s->event.comm, s->comm, COMM);
+	bpf_loop(s->found, tell_address, &ref, 0);
 	return 0;
 }
 
@@ -91,6 +120,8 @@ static __noinline int learn_message(struct __sk_buff *skb, struct cursor *c, __u
 	error = read_answer(s, length, DNS_HEADER + question, c->length);
 	if (!error)
 		error = teach(s, st, pid, uid);
+	if (!error && told(st, s->match.rule != 0))
+		tell_learnt(s, pid, uid);
 	if (error && !*(volatile __u64 *)&st->history)
 		wipe(s);
 	return error;

@@ -4,6 +4,7 @@
 #define DR_LESSON_H
 
 #include "crowd.h"
+#include "event.h"
 #include "evidence.h"
 
 struct lesson {
@@ -93,6 +94,23 @@ static __always_inline void learn_for(struct lesson *l, struct scope *scope)
 			REMEMBER(crowd_plain, scope, &l->learnt, &l->fresh);
 		}
 	}
+}
+
+/* What those who watch are told of each address of a lesson. */
+static __always_inline void begin_event(struct event *e, const struct lesson *l, const struct match *m,
+					enum event_source from, __u32 pid, __u32 uid)
+{
+	__builtin_memset(e, 0, sizeof(*e));
+	e->name = l->learnt.name;
+	e->rule = l->learnt.rule;
+	e->generation = l->learnt.match >> 32;
+	e->target = m->ref;
+	e->pid = pid;
+	e->uid = uid;
+	e->ttl = (l->learnt.ends - l->learnt.seen) / SECOND;
+	e->ruled = m->rule != 0;
+	e->counter = m->rule ? COUNT_LEARNT : COUNT_LEARNT_NO_RULE;
+	e->source = from;
 }
 
 /* After the evidence: who sees the hint finds it. */

@@ -38,6 +38,18 @@ static __always_inline bool in_cgroup(__u64 id)
 	return s.found;
 }
 
+/* Tells `who` that r->addr was learnt. */
+static __always_inline void tell_here(struct libc_room *r, __u32 who)
+{
+	if (!who)
+		return;
+	begin_event(&r->event, &r->lesson, &r->match, FROM_LIBC, bpf_get_current_pid_tgid() >> 32,
+		    bpf_get_current_uid_gid());
+	bpf_get_current_comm(r->event.comm, COMM);
+	__builtin_memcpy(r->event.addr, r->addr.b, 16);
+	emit(&r->event, who);
+}
+
 /* Learns r->addr, for the calling process. Returns 1 when there is no room for it. */
 static __always_inline int learn_here(struct libc_room *r, struct state *st)
 {
@@ -61,6 +73,7 @@ static __always_inline int learn_here(struct libc_room *r, struct state *st)
 	__builtin_memcpy(scope.addr, r->addr.b, 16);
 	learn_for(&r->lesson, &scope);
 	hint_at(&r->lesson, &r->addr, st);
+	tell_here(r, told(st, r->match.rule != 0));
 	return 0;
 }
 

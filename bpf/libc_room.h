@@ -74,6 +74,7 @@ struct host_entry {
 struct libc_room {
 	struct name name;
 	struct lesson lesson;
+	struct event event;
 	struct match match;
 	struct addr previous;
 	struct addr addr;

@@ -50,7 +50,7 @@ struct prefixes {
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(max_entries, 1);
 	__uint(key_size, sizeof(struct prefix));
-	__uint(value_size, sizeof(__u32));
+	__uint(value_size, sizeof(struct prefix_target));
 };
 
 struct {
@@ -127,5 +127,36 @@ SOCKET_MAP(steered_sockets, struct steered);
 
 /* Outstanding questions seen on an interface, where there is no socket to keep them with: 4,096 wanted. */
 MAP(BPF_MAP_TYPE_LRU_HASH, questions, __u64, __u64, 16384);
+
+/* Connections by the rule that decided. Elements are made as they are needed. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 65536);
+	__type(key, struct hit);
+	__type(value, __u64);
+} hits SEC(".maps");
+
+/* Mapped by those who watch: they renew their leases by single stores. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, WATCHERS);
+	__type(key, __u32);
+	__type(value, struct watcher);
+} watchers SEC(".maps");
+
+/* Where they are told: each makes its own and puts it here, so that there is none while nobody watches. */
+struct buffer {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4096);
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, WATCHERS);
+	__type(key, __u32);
+	__array(values, struct buffer);
+} buffers SEC(".maps");
 
 #endif

@@ -4,15 +4,15 @@
 #define DR_STEER_H
 
 #include "binding.h"
-#include "verdict.h"
+#include "close.h"
 
 /*
  * Binds to the first interface of the chain that exists. By name, at each connect: an interface that came
  * back has another index. A socket that is bound already may be moved by those with CAP_NET_RAW only, not
  * even to where it is.
  */
-static __always_inline int bind_chain(struct bpf_sock_addr *ctx, struct bpf_sock *sk, struct target *t,
-				      struct steered *s, enum counter steered)
+static __always_inline __u32 bind_chain(struct bpf_sock_addr *ctx, struct bpf_sock *sk, struct target *t,
+					struct steered *s, enum counter steered)
 {
 	if (!make_known(sk))
 		return refuse(COUNT_BIND_FAILED, EHOSTUNREACH);
@@ -25,14 +25,14 @@ static __always_inline int bind_chain(struct bpf_sock_addr *ctx, struct bpf_sock
 		error = bind_to(ctx, name);
 		if (!error) {
 			remember_binding(sk, name);
-			return pass(steered);
+			return pass(steered) | STEP(i);
 		}
 		if (error == -ENODEV)
 			continue;
 		if (error != -EPERM || !bound_by_us(sk, s))
 			return refuse(COUNT_BIND_FAILED, EHOSTUNREACH);
 		if (same_name(s->name, name))
-			return pass(COUNT_KEPT);
+			return pass(COUNT_KEPT) | STEP(i);
 		return refuse(COUNT_REBIND_REFUSED, EPERM);
 	}
 	if (t->end != END_DIRECT)
@@ -40,13 +40,14 @@ static __always_inline int bind_chain(struct bpf_sock_addr *ctx, struct bpf_sock
 	return unbind(ctx, sk, s) ? pass(COUNT_CHAIN_DIRECT) : refuse(COUNT_REBIND_REFUSED, EPERM);
 }
 
-static __always_inline int apply(struct bpf_sock_addr *ctx, struct bpf_sock *sk, __u32 target,
-				 struct steered *s, enum counter steered)
+static __always_inline __u32 apply(struct bpf_sock_addr *ctx, struct bpf_sock *sk, const struct opinion *o,
+				   struct steered *s)
 {
+	__u32 target = o->target;
 	struct target *t = bpf_map_lookup_elem(&targets, &target);
 
 	if (!t)
-		return PASS;
+		return PASS | QUIET;
 	if (t->kind == TARGET_BLOCK)
 		return refuse(COUNT_BLOCKED, EHOSTUNREACH);
 	if (t->kind == TARGET_MARK) {
@@ -58,11 +59,11 @@ static __always_inline int apply(struct bpf_sock_addr *ctx, struct bpf_sock *sk,
 	unmark(ctx, sk, s);
 	if (t->kind == TARGET_DIRECT)
 		return unbind(ctx, sk, s) ? pass(COUNT_DIRECT) : refuse(COUNT_REBIND_REFUSED, EPERM);
-	return bind_chain(ctx, sk, t, s, steered);
+	return bind_chain(ctx, sk, t, s, counts_as(o));
 }
 
 /* No rule: a socket that we steered to an earlier destination goes free, where that is allowed. */
-static __always_inline int release(struct bpf_sock_addr *ctx, struct bpf_sock *sk, enum counter why)
+static __always_inline __u32 release(struct bpf_sock_addr *ctx, struct bpf_sock *sk, enum counter why)
 {
 	struct steered *s;
 
@@ -73,21 +74,19 @@ static __always_inline int release(struct bpf_sock_addr *ctx, struct bpf_sock *s
 	return pass(unbind(ctx, sk, s) ? why : COUNT_KEPT_OLD);
 }
 
-static __always_inline int steer(struct bpf_sock_addr *ctx, struct state *st, const struct addr *to)
+static __always_inline __u32 steer_socket(struct bpf_sock_addr *ctx, struct state *st, const struct addr *to,
+					  struct opinion *o)
 {
 	struct bpf_sock *sk = ctx->sk;
 	struct steered *s = 0;
-	enum counter steered;
-	struct opinion o;
-	__u32 target;
 
 	if (!sk)
-		return PASS;
+		return PASS | QUIET;
 	if (addr_is_local(to))
 		return release(ctx, sk, COUNT_LEFT_LOCAL);
-	target = verdict_for(st, to, &o, &steered);
-	if (!target)
-		return release(ctx, sk, o.live ? COUNT_NO_RULE : COUNT_UNKNOWN);
+	verdict_for(st, to, o);
+	if (!o->target)
+		return release(ctx, sk, o->live ? COUNT_NO_RULE : COUNT_UNKNOWN);
 	if (bpf_get_netns_cookie(ctx) != st->home)
 		return pass(COUNT_LEFT_FOREIGN);
 	if (addr_is_own(to))
@@ -98,7 +97,14 @@ static __always_inline int steer(struct bpf_sock_addr *ctx, struct state *st, co
 		return pass(COUNT_LEFT_MARKED);
 	if (sk->bound_dev_if && !bound_by_us(sk, s))
 		return pass(COUNT_LEFT_BOUND);
-	return apply(ctx, sk, target, s, steered);
+	return apply(ctx, sk, o, s) | RULED;
+}
+
+static __always_inline int steer(struct bpf_sock_addr *ctx, struct state *st, const struct addr *to)
+{
+	struct opinion o = {};
+
+	return close(ctx, st, to, &o, steer_socket(ctx, st, to, &o));
 }
 
 #endif

@@ -3,6 +3,7 @@ package dataplane
 import (
 	"encoding/binary"
 	"fmt"
+	"net/netip"
 	"strings"
 
 	"github.com/dchest/siphash"
@@ -16,7 +17,7 @@ type choice struct {
 	Cgroup          uint64
 	Depth           uint32
 	Then, Otherwise uint32
-	_               uint32
+	ID              uint32
 }
 
 // enum condition in bpf/abi.h.
@@ -30,7 +31,7 @@ func (s *System) rawChoices(from []ruleset.Choice) []choice {
 	all := make([]choice, len(from))
 	for i, c := range from {
 		raw := &all[i]
-		raw.Then, raw.Otherwise = uint32(c.Then), uint32(c.Otherwise)
+		raw.Then, raw.Otherwise, raw.ID = uint32(c.Then), uint32(c.Otherwise), s.conditionID(c.Condition)
 		if c.Condition.User {
 			raw.Flags |= ifUser
 			raw.UID = c.Condition.UID
@@ -42,6 +43,19 @@ func (s *System) rawChoices(from []ruleset.Choice) []choice {
 		}
 	}
 	return all
+}
+
+// conditionID tells conditions apart in events and hits, whatever the rule set: not 0, which is none.
+func (s *System) conditionID(c ruleset.Condition) uint32 {
+	if c == (ruleset.Condition{}) {
+		return 0
+	}
+	return max(1, uint32(siphash.Hash(s.state.Key[0], s.state.Key[1], []byte(c.String()))))
+}
+
+// prefixID tells prefixes apart there.
+func (s *System) prefixID(p netip.Prefix) uint64 {
+	return max(1, siphash.Hash(s.state.Key[0], s.state.Key[1], []byte(p.String())))
 }
 
 // pathHash is cgroup_path in bpf/choice.h.

@@ -18,12 +18,14 @@ import (
 const (
 	choresMapAddresses      = "addresses"
 	choresMapAskers         = "askers"
+	choresMapBuffers        = "buffers"
 	choresMapChoices        = "choices"
 	choresMapCounters       = "counters"
 	choresMapCrowdNames     = "crowd_names"
 	choresMapCrowdPlain     = "crowd_plain"
 	choresMapCrowdRuled     = "crowd_ruled"
 	choresMapHints          = "hints"
+	choresMapHits           = "hits"
 	choresMapHostPlain      = "host_plain"
 	choresMapHostRuled      = "host_ruled"
 	choresMapNamesPlain     = "names_plain"
@@ -39,6 +41,7 @@ const (
 	choresMapTargets        = "targets"
 	choresMapUsersPlain     = "users_plain"
 	choresMapUsersRuled     = "users_ruled"
+	choresMapWatchers       = "watchers"
 	choresProgForgetName    = "forget_name"
 	choresProgTeachHost     = "teach_host"
 )
@@ -95,12 +98,14 @@ type choresProgramSpecs struct {
 type choresMapSpecs struct {
 	Addresses      *ebpf.MapSpec `ebpf:"addresses"`
 	Askers         *ebpf.MapSpec `ebpf:"askers"`
+	Buffers        *ebpf.MapSpec `ebpf:"buffers"`
 	Choices        *ebpf.MapSpec `ebpf:"choices"`
 	Counters       *ebpf.MapSpec `ebpf:"counters"`
 	CrowdNames     *ebpf.MapSpec `ebpf:"crowd_names"`
 	CrowdPlain     *ebpf.MapSpec `ebpf:"crowd_plain"`
 	CrowdRuled     *ebpf.MapSpec `ebpf:"crowd_ruled"`
 	Hints          *ebpf.MapSpec `ebpf:"hints"`
+	Hits           *ebpf.MapSpec `ebpf:"hits"`
 	HostPlain      *ebpf.MapSpec `ebpf:"host_plain"`
 	HostRuled      *ebpf.MapSpec `ebpf:"host_ruled"`
 	NamesPlain     *ebpf.MapSpec `ebpf:"names_plain"`
@@ -116,6 +121,7 @@ type choresMapSpecs struct {
 	Targets        *ebpf.MapSpec `ebpf:"targets"`
 	UsersPlain     *ebpf.MapSpec `ebpf:"users_plain"`
 	UsersRuled     *ebpf.MapSpec `ebpf:"users_ruled"`
+	Watchers       *ebpf.MapSpec `ebpf:"watchers"`
 }
 
 // choresVariableSpecs contains global variables before they are loaded into the kernel.
@@ -146,12 +152,14 @@ func (o *choresObjects) Close() error {
 type choresMaps struct {
 	Addresses      *ebpf.Map `ebpf:"addresses"`
 	Askers         *ebpf.Map `ebpf:"askers"`
+	Buffers        *ebpf.Map `ebpf:"buffers"`
 	Choices        *ebpf.Map `ebpf:"choices"`
 	Counters       *ebpf.Map `ebpf:"counters"`
 	CrowdNames     *ebpf.Map `ebpf:"crowd_names"`
 	CrowdPlain     *ebpf.Map `ebpf:"crowd_plain"`
 	CrowdRuled     *ebpf.Map `ebpf:"crowd_ruled"`
 	Hints          *ebpf.Map `ebpf:"hints"`
+	Hits           *ebpf.Map `ebpf:"hits"`
 	HostPlain      *ebpf.Map `ebpf:"host_plain"`
 	HostRuled      *ebpf.Map `ebpf:"host_ruled"`
 	NamesPlain     *ebpf.Map `ebpf:"names_plain"`
@@ -167,18 +175,21 @@ type choresMaps struct {
 	Targets        *ebpf.Map `ebpf:"targets"`
 	UsersPlain     *ebpf.Map `ebpf:"users_plain"`
 	UsersRuled     *ebpf.Map `ebpf:"users_ruled"`
+	Watchers       *ebpf.Map `ebpf:"watchers"`
 }
 
 func (m *choresMaps) Close() error {
 	return _ChoresClose(
 		m.Addresses,
 		m.Askers,
+		m.Buffers,
 		m.Choices,
 		m.Counters,
 		m.CrowdNames,
 		m.CrowdPlain,
 		m.CrowdRuled,
 		m.Hints,
+		m.Hits,
 		m.HostPlain,
 		m.HostRuled,
 		m.NamesPlain,
@@ -194,6 +205,7 @@ func (m *choresMaps) Close() error {
 		m.Targets,
 		m.UsersPlain,
 		m.UsersRuled,
+		m.Watchers,
 	)
 }
 

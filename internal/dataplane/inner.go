@@ -24,6 +24,12 @@ type prefix struct {
 	Addr [16]byte
 }
 
+// prefixTarget is prefix_target in bpf/abi.h.
+type prefixTarget struct {
+	Ref, _ uint32
+	Rule   uint64
+}
+
 // newPatterns makes the map of a rule set's patterns.
 func (s *System) newPatterns(entries []ruleset.Entry) (*ebpf.Map, error) {
 	return fill(&ebpf.MapSpec{Name: "patterns", Type: ebpf.Hash, KeySize: 8, ValueSize: 8}, len(entries),
@@ -34,15 +40,15 @@ func (s *System) newPatterns(entries []ruleset.Entry) (*ebpf.Map, error) {
 }
 
 // newPrefixes makes the map of a rule set's rules for addresses.
-func newPrefixes(prefixes []ruleset.PrefixEntry) (*ebpf.Map, error) {
-	return fill(&ebpf.MapSpec{Name: "prefixes", Type: ebpf.LPMTrie, KeySize: 20, ValueSize: 4, Flags: unix.BPF_F_NO_PREALLOC}, len(prefixes),
-		func(i int) (prefix, uint32) {
+func (s *System) newPrefixes(prefixes []ruleset.PrefixEntry) (*ebpf.Map, error) {
+	return fill(&ebpf.MapSpec{Name: "prefixes", Type: ebpf.LPMTrie, KeySize: 20, ValueSize: 16, Flags: unix.BPF_F_NO_PREALLOC}, len(prefixes),
+		func(i int) (prefix, prefixTarget) {
 			p := prefixes[i].Prefix
 			bits := p.Bits()
 			if p.Addr().Is4() {
 				bits += 96
 			}
-			return prefix{uint32(bits), p.Addr().As16()}, uint32(prefixes[i].To)
+			return prefix{uint32(bits), p.Addr().As16()}, prefixTarget{Ref: uint32(prefixes[i].To), Rule: s.prefixID(p)}
 		})
 }
 

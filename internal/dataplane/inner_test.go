@@ -29,14 +29,14 @@ func longest(rules []ruleset.PrefixEntry, a netip.Addr) uint32 {
 	return found
 }
 
-// ref is what the kernel's map has for an address, as ref_of_addr in bpf/verdict.h asks it.
+// ref is what the kernel's map has for an address, as judge_address in bpf/verdict.h asks it.
 func ref(t *testing.T, m *ebpf.Map, a netip.Addr) uint32 {
 	t.Helper()
-	var found uint32
+	var found prefixTarget
 	if err := m.Lookup(prefix{128, a.As16()}, &found); err != nil && !isNotExist(err) {
 		t.Fatal(err)
 	}
-	return found
+	return found.Ref
 }
 
 func TestPrefixes(t *testing.T) {
@@ -56,7 +56,7 @@ func TestPrefixes(t *testing.T) {
 		{"around IPv4", ranges("::fffe:0:0/95"), []string{"::fffe:0:1", "0.0.0.1", "255.255.255.255"}},
 		{"beside IPv4", ranges("::fffe:0:0/96", "10.0.0.0/8"), []string{"::fffe:0:1", "10.2.3.4", "11.2.3.4"}},
 	} {
-		m, err := newPrefixes(withGuard(c.rules))
+		m, err := (&System{}).newPrefixes(withGuard(c.rules))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -90,7 +90,7 @@ func TestManyPrefixes(t *testing.T) {
 			rules = append(rules, ruleset.PrefixEntry{Prefix: p, To: ruleset.Ref(len(rules) + 1)})
 		}
 	}
-	m, err := newPrefixes(withGuard(rules))
+	m, err := (&System{}).newPrefixes(withGuard(rules))
 	if err != nil {
 		t.Fatal(err)
 	}

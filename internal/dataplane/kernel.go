@@ -3,6 +3,7 @@ package dataplane
 import (
 	"fmt"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -90,4 +91,9 @@ func bootTime() uint64 {
 		return 0
 	}
 	return uint64(ts.Nano())
+}
+
+// clockTime is when a boot time was, by the clock as it is now.
+func clockTime(boot uint64) time.Time {
+	return time.Now().Add(-time.Duration(int64(bootTime() - boot))).Round(0)
 }

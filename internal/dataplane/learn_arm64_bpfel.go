@@ -74,12 +74,46 @@ const (
 	learnCounterCOUNT_LIBC_UNREADABLE      learnCounter = 55
 	learnCounterCOUNT_LIBC_OUTSIDE         learnCounter = 56
 	learnCounterCOUNT_LIBC_CUT             learnCounter = 57
-	learnCounterCOUNTERS                   learnCounter = 58
+	learnCounterCOUNT_EVENT_LOST           learnCounter = 58
+	learnCounterCOUNT_HIT_LOST             learnCounter = 59
+	learnCounterCOUNTERS                   learnCounter = 60
 )
+
+type learnEvent struct {
+	_          structs.HostLayout
+	Time       uint64
+	Name       uint64
+	Rule       uint64
+	Generation uint32
+	Condition  uint32
+	Target     uint32
+	Pid        uint32
+	Uid        uint32
+	Ifindex    uint32
+	Mark       uint32
+	Ttl        uint32
+	Addr       [16]uint8
+	Comm       [16]uint8
+	Port       uint16
+	Protocol   uint8
+	Counter    uint8
+	Source     uint8
+	How        uint8
+	Step       uint8
+	Ruled      uint8
+}
 
 type learnHint struct {
 	_    structs.HostLayout
 	Bits [16384]uint64
+}
+
+type learnHit struct {
+	_         structs.HostLayout
+	Rule      uint64
+	Condition uint32
+	Target    uint16
+	How       uint16
 }
 
 type learnLearnt struct {
@@ -131,10 +165,13 @@ type learnState struct {
 	Staged    uint64
 	Home      uint64
 	Key       [2]uint64
+	Watching  uint64
 	History   uint64
 	Crowded   uint64
 	CgroupId  uint64
 	TopId     uint64
+	Started   uint64
+	Version   [32]uint8
 	Cgroup    [256]uint8
 }
 
@@ -159,18 +196,29 @@ type learnTarget struct {
 	Chain  [4][16]uint8
 }
 
+type learnWatcher struct {
+	_      structs.HostLayout
+	Lease  uint64
+	Owner  uint64
+	Lost   uint64
+	Asleep uint32
+	Pad    uint32
+}
+
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	learnMapAddresses      = "addresses"
 	learnMapAskers         = "askers"
+	learnMapBuffers        = "buffers"
 	learnMapChoices        = "choices"
 	learnMapCounters       = "counters"
 	learnMapCrowdNames     = "crowd_names"
 	learnMapCrowdPlain     = "crowd_plain"
 	learnMapCrowdRuled     = "crowd_ruled"
 	learnMapHints          = "hints"
+	learnMapHits           = "hits"
 	learnMapHostPlain      = "host_plain"
 	learnMapHostRuled      = "host_ruled"
 	learnMapNamesPlain     = "names_plain"
@@ -186,6 +234,7 @@ const (
 	learnMapTargets        = "targets"
 	learnMapUsersPlain     = "users_plain"
 	learnMapUsersRuled     = "users_ruled"
+	learnMapWatchers       = "watchers"
 	learnProgDnsEgress     = "dns_egress"
 	learnProgDnsIngress    = "dns_ingress"
 	learnProgTcEthernetIn  = "tc_ethernet_in"
@@ -250,12 +299,14 @@ type learnProgramSpecs struct {
 type learnMapSpecs struct {
 	Addresses      *ebpf.MapSpec `ebpf:"addresses"`
 	Askers         *ebpf.MapSpec `ebpf:"askers"`
+	Buffers        *ebpf.MapSpec `ebpf:"buffers"`
 	Choices        *ebpf.MapSpec `ebpf:"choices"`
 	Counters       *ebpf.MapSpec `ebpf:"counters"`
 	CrowdNames     *ebpf.MapSpec `ebpf:"crowd_names"`
 	CrowdPlain     *ebpf.MapSpec `ebpf:"crowd_plain"`
 	CrowdRuled     *ebpf.MapSpec `ebpf:"crowd_ruled"`
 	Hints          *ebpf.MapSpec `ebpf:"hints"`
+	Hits           *ebpf.MapSpec `ebpf:"hits"`
 	HostPlain      *ebpf.MapSpec `ebpf:"host_plain"`
 	HostRuled      *ebpf.MapSpec `ebpf:"host_ruled"`
 	NamesPlain     *ebpf.MapSpec `ebpf:"names_plain"`
@@ -271,6 +322,7 @@ type learnMapSpecs struct {
 	Targets        *ebpf.MapSpec `ebpf:"targets"`
 	UsersPlain     *ebpf.MapSpec `ebpf:"users_plain"`
 	UsersRuled     *ebpf.MapSpec `ebpf:"users_ruled"`
+	Watchers       *ebpf.MapSpec `ebpf:"watchers"`
 }
 
 // learnVariableSpecs contains global variables before they are loaded into the kernel.
@@ -301,12 +353,14 @@ func (o *learnObjects) Close() error {
 type learnMaps struct {
 	Addresses      *ebpf.Map `ebpf:"addresses"`
 	Askers         *ebpf.Map `ebpf:"askers"`
+	Buffers        *ebpf.Map `ebpf:"buffers"`
 	Choices        *ebpf.Map `ebpf:"choices"`
 	Counters       *ebpf.Map `ebpf:"counters"`
 	CrowdNames     *ebpf.Map `ebpf:"crowd_names"`
 	CrowdPlain     *ebpf.Map `ebpf:"crowd_plain"`
 	CrowdRuled     *ebpf.Map `ebpf:"crowd_ruled"`
 	Hints          *ebpf.Map `ebpf:"hints"`
+	Hits           *ebpf.Map `ebpf:"hits"`
 	HostPlain      *ebpf.Map `ebpf:"host_plain"`
 	HostRuled      *ebpf.Map `ebpf:"host_ruled"`
 	NamesPlain     *ebpf.Map `ebpf:"names_plain"`
@@ -322,18 +376,21 @@ type learnMaps struct {
 	Targets        *ebpf.Map `ebpf:"targets"`
 	UsersPlain     *ebpf.Map `ebpf:"users_plain"`
 	UsersRuled     *ebpf.Map `ebpf:"users_ruled"`
+	Watchers       *ebpf.Map `ebpf:"watchers"`
 }
 
 func (m *learnMaps) Close() error {
 	return _LearnClose(
 		m.Addresses,
 		m.Askers,
+		m.Buffers,
 		m.Choices,
 		m.Counters,
 		m.CrowdNames,
 		m.CrowdPlain,
 		m.CrowdRuled,
 		m.Hints,
+		m.Hits,
 		m.HostPlain,
 		m.HostRuled,
 		m.NamesPlain,
@@ -349,6 +406,7 @@ func (m *learnMaps) Close() error {
 		m.Targets,
 		m.UsersPlain,
 		m.UsersRuled,
+		m.Watchers,
 	)
 }
 

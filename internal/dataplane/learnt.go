@@ -40,6 +40,12 @@ type Learnt struct {
 	hash, rule, match uint64 // struct learnt in bpf/abi.h
 }
 
+// otherRule is OTHER_RULE in bpf/abi.h.
+const otherRule = 1 << 30
+
+// refIn is where a learnt name was matched to lead.
+func refIn(match uint64) uint32 { return uint32(match) &^ otherRule }
+
 // Live tells whether the name still counts.
 func (l Learnt) Live() bool { return l.TTL >= -grace }
 

@@ -64,7 +64,7 @@ func (p learntPlace) add(raw learnLearnt) {
 	if twice && n.seen > raw.Seen {
 		return
 	}
-	n.seen, n.lead = raw.Seen, lead{raw.Rule != 0, uint32(raw.Match)}
+	n.seen, n.lead = raw.Seen, lead{raw.Rule != 0, refIn(raw.Match)}
 	p[raw.Name] = n
 }
 

@@ -18,12 +18,14 @@ import (
 const (
 	libcMapAddresses      = "addresses"
 	libcMapAskers         = "askers"
+	libcMapBuffers        = "buffers"
 	libcMapChoices        = "choices"
 	libcMapCounters       = "counters"
 	libcMapCrowdNames     = "crowd_names"
 	libcMapCrowdPlain     = "crowd_plain"
 	libcMapCrowdRuled     = "crowd_ruled"
 	libcMapHints          = "hints"
+	libcMapHits           = "hits"
 	libcMapHostPlain      = "host_plain"
 	libcMapHostRuled      = "host_ruled"
 	libcMapLibcCalls      = "libc_calls"
@@ -40,6 +42,7 @@ const (
 	libcMapTargets        = "targets"
 	libcMapUsersPlain     = "users_plain"
 	libcMapUsersRuled     = "users_ruled"
+	libcMapWatchers       = "watchers"
 	libcProgLibcEnter     = "libc_enter"
 	libcProgLibcReturn    = "libc_return"
 )
@@ -96,12 +99,14 @@ type libcProgramSpecs struct {
 type libcMapSpecs struct {
 	Addresses      *ebpf.MapSpec `ebpf:"addresses"`
 	Askers         *ebpf.MapSpec `ebpf:"askers"`
+	Buffers        *ebpf.MapSpec `ebpf:"buffers"`
 	Choices        *ebpf.MapSpec `ebpf:"choices"`
 	Counters       *ebpf.MapSpec `ebpf:"counters"`
 	CrowdNames     *ebpf.MapSpec `ebpf:"crowd_names"`
 	CrowdPlain     *ebpf.MapSpec `ebpf:"crowd_plain"`
 	CrowdRuled     *ebpf.MapSpec `ebpf:"crowd_ruled"`
 	Hints          *ebpf.MapSpec `ebpf:"hints"`
+	Hits           *ebpf.MapSpec `ebpf:"hits"`
 	HostPlain      *ebpf.MapSpec `ebpf:"host_plain"`
 	HostRuled      *ebpf.MapSpec `ebpf:"host_ruled"`
 	LibcCalls      *ebpf.MapSpec `ebpf:"libc_calls"`
@@ -118,6 +123,7 @@ type libcMapSpecs struct {
 	Targets        *ebpf.MapSpec `ebpf:"targets"`
 	UsersPlain     *ebpf.MapSpec `ebpf:"users_plain"`
 	UsersRuled     *ebpf.MapSpec `ebpf:"users_ruled"`
+	Watchers       *ebpf.MapSpec `ebpf:"watchers"`
 }
 
 // libcVariableSpecs contains global variables before they are loaded into the kernel.
@@ -148,12 +154,14 @@ func (o *libcObjects) Close() error {
 type libcMaps struct {
 	Addresses      *ebpf.Map `ebpf:"addresses"`
 	Askers         *ebpf.Map `ebpf:"askers"`
+	Buffers        *ebpf.Map `ebpf:"buffers"`
 	Choices        *ebpf.Map `ebpf:"choices"`
 	Counters       *ebpf.Map `ebpf:"counters"`
 	CrowdNames     *ebpf.Map `ebpf:"crowd_names"`
 	CrowdPlain     *ebpf.Map `ebpf:"crowd_plain"`
 	CrowdRuled     *ebpf.Map `ebpf:"crowd_ruled"`
 	Hints          *ebpf.Map `ebpf:"hints"`
+	Hits           *ebpf.Map `ebpf:"hits"`
 	HostPlain      *ebpf.Map `ebpf:"host_plain"`
 	HostRuled      *ebpf.Map `ebpf:"host_ruled"`
 	LibcCalls      *ebpf.Map `ebpf:"libc_calls"`
@@ -170,18 +178,21 @@ type libcMaps struct {
 	Targets        *ebpf.Map `ebpf:"targets"`
 	UsersPlain     *ebpf.Map `ebpf:"users_plain"`
 	UsersRuled     *ebpf.Map `ebpf:"users_ruled"`
+	Watchers       *ebpf.Map `ebpf:"watchers"`
 }
 
 func (m *libcMaps) Close() error {
 	return _LibcClose(
 		m.Addresses,
 		m.Askers,
+		m.Buffers,
 		m.Choices,
 		m.Counters,
 		m.CrowdNames,
 		m.CrowdPlain,
 		m.CrowdRuled,
 		m.Hints,
+		m.Hits,
 		m.HostPlain,
 		m.HostRuled,
 		m.LibcCalls,
@@ -198,6 +209,7 @@ func (m *libcMaps) Close() error {
 		m.Targets,
 		m.UsersPlain,
 		m.UsersRuled,
+		m.Watchers,
 	)
 }
 

@@ -180,7 +180,7 @@ func (s *System) stage(slot uint32, next staged) error {
 		return fmt.Errorf("write the rule set: %w", err)
 	}
 	if len(next.prefixes) > 0 {
-		if err := s.put(learnMapAddresses, slot)(newPrefixes(next.prefixes)); err != nil {
+		if err := s.put(learnMapAddresses, slot)(s.newPrefixes(next.prefixes)); err != nil {
 			return err
 		}
 	}

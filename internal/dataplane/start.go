@@ -90,6 +90,9 @@ func (l *lock) fresh(o StartOptions, cgroup string) (Started, error) {
 	s := &System{lock: l, tree: tree(fmt.Sprintf("%s/%s%d", base, stagingPrefix, os.Getpid()))}
 	defer s.closeMaps()
 	err := s.build(&observe, o.Observe != nil, cgroup)
+	if err == nil {
+		s.setVersion(o.Version)
+	}
 	if err == nil && o.History != nil && !*o.History {
 		s.setHistory(0)
 	}
@@ -173,6 +176,7 @@ func (s *System) initialise(cgroup string) error {
 		Active:   1 << 8, // generation 1: what no learnt name has is 0
 		Home:     home,
 		History:  1,
+		Started:  bootTime(),
 		CgroupId: attached,
 		TopId:    top,
 		Key:      [2]uint64{binary.LittleEndian.Uint64(key[:]), binary.LittleEndian.Uint64(key[8:])},
@@ -228,6 +232,7 @@ func (s *System) update(o StartOptions, cgroup string) (Started, error) {
 		return done, err
 	}
 	done.Warnings = s.warnings
+	s.setVersion(o.Version)
 	s.setObservers(done.Observers.bits())
 	if err := s.enable(o.Own); err != nil {
 		return done, err

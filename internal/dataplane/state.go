@@ -18,7 +18,7 @@ import (
 )
 
 // layout is the version of everything pinned; LAYOUT in bpf/abi.h.
-const layout = 3
+const layout = 4
 
 // System is a started domain-route whose lock is held: no other command runs meanwhile.
 type System struct {
@@ -200,6 +200,14 @@ func (s *System) setObservers(bits uint32) {
 func (s *System) setHistory(v uint64) {
 	s.state.History = v
 	atomic.StoreUint64(&s.shared().History, v)
+}
+
+// setVersion notes whose programs run: text of at most 31 bytes.
+func (s *System) setVersion(version string) {
+	text := s.shared().Version[:]
+	clear(text)
+	copy(text[:len(text)-1], version)
+	s.state.Version = s.shared().Version
 }
 
 func (s *System) setCgroupIDs(attached, top uint64) {

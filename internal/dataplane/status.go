@@ -12,6 +12,7 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
 
 	"github.com/domain-route/domain-route/internal/ruleset"
 )
@@ -96,6 +97,8 @@ func (s *System) status(present []Device) (Status, error) {
 	if !st.Home {
 		present = nil
 	}
+	st.Since = clockTime(s.state.Started)
+	st.Version = unix.ByteSliceToString(s.state.Version[:])
 	observers, err := s.observers(present)
 	if err != nil {
 		return st, err

@@ -18,12 +18,14 @@ import (
 const (
 	steerMapAddresses      = "addresses"
 	steerMapAskers         = "askers"
+	steerMapBuffers        = "buffers"
 	steerMapChoices        = "choices"
 	steerMapCounters       = "counters"
 	steerMapCrowdNames     = "crowd_names"
 	steerMapCrowdPlain     = "crowd_plain"
 	steerMapCrowdRuled     = "crowd_ruled"
 	steerMapHints          = "hints"
+	steerMapHits           = "hits"
 	steerMapHostPlain      = "host_plain"
 	steerMapHostRuled      = "host_ruled"
 	steerMapNamesPlain     = "names_plain"
@@ -39,6 +41,7 @@ const (
 	steerMapTargets        = "targets"
 	steerMapUsersPlain     = "users_plain"
 	steerMapUsersRuled     = "users_ruled"
+	steerMapWatchers       = "watchers"
 	steerProgSteerBind4    = "steer_bind4"
 	steerProgSteerBind6    = "steer_bind6"
 	steerProgSteerConnect4 = "steer_connect4"
@@ -103,12 +106,14 @@ type steerProgramSpecs struct {
 type steerMapSpecs struct {
 	Addresses      *ebpf.MapSpec `ebpf:"addresses"`
 	Askers         *ebpf.MapSpec `ebpf:"askers"`
+	Buffers        *ebpf.MapSpec `ebpf:"buffers"`
 	Choices        *ebpf.MapSpec `ebpf:"choices"`
 	Counters       *ebpf.MapSpec `ebpf:"counters"`
 	CrowdNames     *ebpf.MapSpec `ebpf:"crowd_names"`
 	CrowdPlain     *ebpf.MapSpec `ebpf:"crowd_plain"`
 	CrowdRuled     *ebpf.MapSpec `ebpf:"crowd_ruled"`
 	Hints          *ebpf.MapSpec `ebpf:"hints"`
+	Hits           *ebpf.MapSpec `ebpf:"hits"`
 	HostPlain      *ebpf.MapSpec `ebpf:"host_plain"`
 	HostRuled      *ebpf.MapSpec `ebpf:"host_ruled"`
 	NamesPlain     *ebpf.MapSpec `ebpf:"names_plain"`
@@ -124,6 +129,7 @@ type steerMapSpecs struct {
 	Targets        *ebpf.MapSpec `ebpf:"targets"`
 	UsersPlain     *ebpf.MapSpec `ebpf:"users_plain"`
 	UsersRuled     *ebpf.MapSpec `ebpf:"users_ruled"`
+	Watchers       *ebpf.MapSpec `ebpf:"watchers"`
 }
 
 // steerVariableSpecs contains global variables before they are loaded into the kernel.
@@ -154,12 +160,14 @@ func (o *steerObjects) Close() error {
 type steerMaps struct {
 	Addresses      *ebpf.Map `ebpf:"addresses"`
 	Askers         *ebpf.Map `ebpf:"askers"`
+	Buffers        *ebpf.Map `ebpf:"buffers"`
 	Choices        *ebpf.Map `ebpf:"choices"`
 	Counters       *ebpf.Map `ebpf:"counters"`
 	CrowdNames     *ebpf.Map `ebpf:"crowd_names"`
 	CrowdPlain     *ebpf.Map `ebpf:"crowd_plain"`
 	CrowdRuled     *ebpf.Map `ebpf:"crowd_ruled"`
 	Hints          *ebpf.Map `ebpf:"hints"`
+	Hits           *ebpf.Map `ebpf:"hits"`
 	HostPlain      *ebpf.Map `ebpf:"host_plain"`
 	HostRuled      *ebpf.Map `ebpf:"host_ruled"`
 	NamesPlain     *ebpf.Map `ebpf:"names_plain"`
@@ -175,18 +183,21 @@ type steerMaps struct {
 	Targets        *ebpf.Map `ebpf:"targets"`
 	UsersPlain     *ebpf.Map `ebpf:"users_plain"`
 	UsersRuled     *ebpf.Map `ebpf:"users_ruled"`
+	Watchers       *ebpf.Map `ebpf:"watchers"`
 }
 
 func (m *steerMaps) Close() error {
 	return _SteerClose(
 		m.Addresses,
 		m.Askers,
+		m.Buffers,
 		m.Choices,
 		m.Counters,
 		m.CrowdNames,
 		m.CrowdPlain,
 		m.CrowdRuled,
 		m.Hints,
+		m.Hits,
 		m.HostPlain,
 		m.HostRuled,
 		m.NamesPlain,
@@ -202,6 +213,7 @@ func (m *steerMaps) Close() error {
 		m.Targets,
 		m.UsersPlain,
 		m.UsersRuled,
+		m.Watchers,
 	)
 }
 

@@ -18,12 +18,14 @@ import (
 const (
 	steerLaterMapAddresses      = "addresses"
 	steerLaterMapAskers         = "askers"
+	steerLaterMapBuffers        = "buffers"
 	steerLaterMapChoices        = "choices"
 	steerLaterMapCounters       = "counters"
 	steerLaterMapCrowdNames     = "crowd_names"
 	steerLaterMapCrowdPlain     = "crowd_plain"
 	steerLaterMapCrowdRuled     = "crowd_ruled"
 	steerLaterMapHints          = "hints"
+	steerLaterMapHits           = "hits"
 	steerLaterMapHostPlain      = "host_plain"
 	steerLaterMapHostRuled      = "host_ruled"
 	steerLaterMapNamesPlain     = "names_plain"
@@ -39,6 +41,7 @@ const (
 	steerLaterMapTargets        = "targets"
 	steerLaterMapUsersPlain     = "users_plain"
 	steerLaterMapUsersRuled     = "users_ruled"
+	steerLaterMapWatchers       = "watchers"
 	steerLaterProgSteerBind4    = "steer_bind4"
 	steerLaterProgSteerBind6    = "steer_bind6"
 	steerLaterProgSteerConnect4 = "steer_connect4"
@@ -103,12 +106,14 @@ type steerLaterProgramSpecs struct {
 type steerLaterMapSpecs struct {
 	Addresses      *ebpf.MapSpec `ebpf:"addresses"`
 	Askers         *ebpf.MapSpec `ebpf:"askers"`
+	Buffers        *ebpf.MapSpec `ebpf:"buffers"`
 	Choices        *ebpf.MapSpec `ebpf:"choices"`
 	Counters       *ebpf.MapSpec `ebpf:"counters"`
 	CrowdNames     *ebpf.MapSpec `ebpf:"crowd_names"`
 	CrowdPlain     *ebpf.MapSpec `ebpf:"crowd_plain"`
 	CrowdRuled     *ebpf.MapSpec `ebpf:"crowd_ruled"`
 	Hints          *ebpf.MapSpec `ebpf:"hints"`
+	Hits           *ebpf.MapSpec `ebpf:"hits"`
 	HostPlain      *ebpf.MapSpec `ebpf:"host_plain"`
 	HostRuled      *ebpf.MapSpec `ebpf:"host_ruled"`
 	NamesPlain     *ebpf.MapSpec `ebpf:"names_plain"`
@@ -124,6 +129,7 @@ type steerLaterMapSpecs struct {
 	Targets        *ebpf.MapSpec `ebpf:"targets"`
 	UsersPlain     *ebpf.MapSpec `ebpf:"users_plain"`
 	UsersRuled     *ebpf.MapSpec `ebpf:"users_ruled"`
+	Watchers       *ebpf.MapSpec `ebpf:"watchers"`
 }
 
 // steerLaterVariableSpecs contains global variables before they are loaded into the kernel.
@@ -154,12 +160,14 @@ func (o *steerLaterObjects) Close() error {
 type steerLaterMaps struct {
 	Addresses      *ebpf.Map `ebpf:"addresses"`
 	Askers         *ebpf.Map `ebpf:"askers"`
+	Buffers        *ebpf.Map `ebpf:"buffers"`
 	Choices        *ebpf.Map `ebpf:"choices"`
 	Counters       *ebpf.Map `ebpf:"counters"`
 	CrowdNames     *ebpf.Map `ebpf:"crowd_names"`
 	CrowdPlain     *ebpf.Map `ebpf:"crowd_plain"`
 	CrowdRuled     *ebpf.Map `ebpf:"crowd_ruled"`
 	Hints          *ebpf.Map `ebpf:"hints"`
+	Hits           *ebpf.Map `ebpf:"hits"`
 	HostPlain      *ebpf.Map `ebpf:"host_plain"`
 	HostRuled      *ebpf.Map `ebpf:"host_ruled"`
 	NamesPlain     *ebpf.Map `ebpf:"names_plain"`
@@ -175,18 +183,21 @@ type steerLaterMaps struct {
 	Targets        *ebpf.Map `ebpf:"targets"`
 	UsersPlain     *ebpf.Map `ebpf:"users_plain"`
 	UsersRuled     *ebpf.Map `ebpf:"users_ruled"`
+	Watchers       *ebpf.Map `ebpf:"watchers"`
 }
 
 func (m *steerLaterMaps) Close() error {
 	return _SteerLaterClose(
 		m.Addresses,
 		m.Askers,
+		m.Buffers,
 		m.Choices,
 		m.Counters,
 		m.CrowdNames,
 		m.CrowdPlain,
 		m.CrowdRuled,
 		m.Hints,
+		m.Hits,
 		m.HostPlain,
 		m.HostRuled,
 		m.NamesPlain,
@@ -202,6 +213,7 @@ func (m *steerLaterMaps) Close() error {
 		m.Targets,
 		m.UsersPlain,
 		m.UsersRuled,
+		m.Watchers,
 	)
 }
 
