@@ -70,7 +70,7 @@ func TestStartNotRoot(t *testing.T) {
 // status says that it has counted nothing, and which rules lead nowhere.
 func TestStatusWords(t *testing.T) {
 	s := startedSite(t)
-	if r := s.must("status"); !strings.Contains(r.Stdout, "explains them):\n  none\n") || strings.Contains(r.Stderr, "exists") {
+	if r := s.must("status", "--all"); !strings.Contains(r.Stdout, "explains them):\n  none\n") || strings.Contains(r.Stderr, "exists") {
 		t.Errorf("%s%s", r.Stderr, r.Stdout)
 	}
 	s.must("rule", "add", "a.test", "gone0")

@@ -158,7 +158,7 @@ func statusSays(t *testing.T, h *harness.Host, keep string) {
 	t.Helper()
 	var st struct{ History bool }
 	h.JSON(&st, "status")
-	if text := h.Must("status"); st.History != (keep == "yes") || !strings.Contains(text, "\nhistory: "+keep+"\n") {
+	if text := h.Must("status"); st.History != (keep == "yes") || !strings.Contains(text, "\nhistory: "+keep+"; ") {
 		t.Errorf("status says %v and %q, want %s", st.History, text, keep)
 	}
 }

@@ -145,7 +145,7 @@ connect.`,
 	root.SetVersionTemplate("domain-route {{.Version}}\n")
 	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
 	root.SetHelpCommand(a.help(root))
-	root.AddCommand(a.start(), a.stop(), a.status(), a.rule(), a.rdns(), a.flush(), a.decision(), a.explain(), a.reset(),
+	root.AddCommand(a.start(), a.stop(), a.status(), a.metrics(), a.rule(), a.rdns(), a.flush(), a.decision(), a.explain(), a.reset(),
 		a.apply(), a.importLists(), a.export(), a.schema(), a.version(), a.watch(), a.top(), a.doctor())
 	return root
 }

@@ -83,15 +83,12 @@ func runningDigest() (d [32]byte, err error) {
 	return d, err
 }
 
-// compareConfig compares the configuration with what runs. That it cannot be read is told, and no failure.
-func (a *app) compareConfig(running dataplane.Status, present []dataplane.Device) configState {
-	bar := a.progress("reading the configuration")
-	defer bar.end()
-	l, err := a.loadAsked(loadOptions{bar: bar, quiet: true})
+// stateOf compares the configuration with what runs. That it cannot be read is told, and no failure.
+func stateOf(l *loaded, failed error, running dataplane.Status, present []dataplane.Device) configState {
 	state := noConfigState()
 	switch {
-	case err != nil:
-		state.Error = err.Error()
+	case failed != nil:
+		state.Error = failed.Error()
 	case len(l.files) > 0:
 		if l.keep != nil {
 			l.keep() // whoever asks again, or boots, has it quickly
@@ -116,7 +113,7 @@ func (c configState) warnings() []string {
 	return settingWarnings(c.Settings)
 }
 
-// String is the line of status.
+// String is the line of status --all.
 func (c configState) String() string {
 	switch {
 	case c.Error != "":
@@ -127,4 +124,19 @@ func (c configState) String() string {
 		return strings.Join(c.Files, " ") + " (the running rules differ)"
 	}
 	return fmt.Sprintf("%s (its rules run)", strings.Join(c.Files, " "))
+}
+
+// short is the line of status: what matters first.
+func (c configState) short() string {
+	if c.Error != "" || len(c.Files) == 0 {
+		return c.String()
+	}
+	files := c.Files[0]
+	if more := len(c.Files) - 1; more > 0 {
+		files += fmt.Sprintf(" and %d more", more)
+	}
+	if c.Differs {
+		return "the running rules differ from " + files
+	}
+	return "its rules run: " + files
 }

@@ -1,8 +1,7 @@
 package cli
 
 import (
-	"fmt"
-	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -12,19 +11,34 @@ import (
 type statusResult struct {
 	State      string            `json:"state"`
 	Home       bool              `json:"home"`
+	Since      *time.Time        `json:"since"`           // of start; null: it is not known, or not started
+	Version    string            `json:"version"`         // of the loaded programs
+	Command    string            `json:"command_version"` // of this command
+	Layout     int               `json:"layout"`          // of what is pinned
 	Observers  []string          `json:"observers"`
 	Cgroup     string            `json:"cgroup"`
 	Rules      int               `json:"rules"`
 	Generation uint32            `json:"generation"`
 	History    bool              `json:"history"`
+	Audit      bool              `json:"audit"`
+	Interfaces []uplinkRow       `json:"interfaces"` // those that the rules' targets name
+	RulesHit   int               `json:"rules_hit"`  // rules that decided a connection
+	HitsSum    uint64            `json:"hits_sum"`   // connections that they decided
+	Hits       []hitRow          `json:"hits"`       // of those with the most, at most mostHits
+	Learnt     learntSum         `json:"learnt"`
+	Leaks      []leakRow         `json:"leaks"` // the last ones, the latest first
 	Programs   []programRow      `json:"programs"`
 	Libraries  []libraryRow      `json:"libraries"`
+	Maps       []mapRow          `json:"maps"`
 	Counters   map[string]uint64 `json:"counters"`
 	Memory     uint64            `json:"memory_bytes"`
 	Warnings   []string          `json:"warnings"`
 
 	Configuration configState `json:"configuration"`
 }
+
+// mostHits is how many rules status tells the hits of.
+const mostHits = 1000
 
 type programRow struct {
 	Name     string `json:"name"`
@@ -42,55 +56,137 @@ type libraryRow struct {
 	Functions []string `json:"functions"`
 }
 
+// uplinkRow is an interface that rules lead to.
+type uplinkRow struct {
+	Name   string `json:"name"`
+	Index  int    `json:"index"` // 0: it does not exist
+	Exists bool   `json:"exists"`
+	Up     bool   `json:"up"`
+	Link   bool   `json:"link"`
+	IPv4   bool   `json:"ipv4"` // it has an address, not counting link-local ones
+	IPv6   bool   `json:"ipv6"`
+	Rules  int    `json:"rules"` // whose target names it
+	Leads  int    `json:"leads"` // of these, those that lead there now
+	Hits   uint64 `json:"hits"`  // connections that rules decided which lead there now
+}
+
+type hitRow struct {
+	Pattern   string `json:"pattern"`
+	Condition string `json:"condition,omitempty"`
+	Target    string `json:"target"`
+	Count     uint64 `json:"count"`
+}
+
+type leakRow struct {
+	Time      time.Time `json:"time"`
+	Name      string    `json:"name"`
+	Address   string    `json:"address"`
+	Port      uint16    `json:"port"`
+	PID       uint32    `json:"pid"`
+	UID       uint32    `json:"uid"`
+	Comm      string    `json:"comm"`
+	Rule      string    `json:"rule,omitempty"`
+	Condition string    `json:"condition,omitempty"`
+	Target    string    `json:"target,omitempty"`
+}
+
+// learntSum sums up the learnt names that still count.
+type learntSum struct {
+	Addresses int `json:"addresses"`
+	Process   int `json:"process"`
+	User      int `json:"user"`
+	Host      int `json:"host"`
+	Conflicts int `json:"conflicts"`
+}
+
+type mapRow struct {
+	Name    string `json:"name"`
+	Entries int    `json:"entries"`
+	Max     int    `json:"max"`
+	LRU     bool   `json:"lru"` // full: the least lately used goes
+}
+
 func (a *app) status() *cobra.Command {
-	return &cobra.Command{
+	all := false
+	cmd := &cobra.Command{
 		Use:   "status",
-		Short: "Tell what runs in the kernel, with all counters; exit 1 if nothing does",
-		Args:  noArgs,
+		Short: "Tell what runs in the kernel, on one screen; exit 1 if nothing does",
+		Long: `Tells whether domain-route is started and since when, by which version, what it observes, its rules and how they
+stand to the configuration, the interfaces that they lead to, what is learnt, and the counters that are not 0
+(docs/counters.md explains them). Warnings come first, on standard error. What does not fit on a screen of 80x24 is summed
+up; --all shows everything: also the programs, C libraries, maps, and the rules with the most hits. A hit is a connection, or
+the first datagram of one, that a rule decided.
+
+Exit codes: 0 started, 1 not, 3 it cannot be told, for want of permission for instance.`,
+		Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
-			present, err := devices()
+			o, err := a.lookAround()
 			if err != nil {
 				return err
 			}
-			st, err := dataplane.Inspect(present)
-			if err != nil {
+			page := a.printFront
+			if all {
+				page = a.printAll
+			}
+			if err := a.print("Status", o.data(), func() { page(o) }); err != nil {
 				return err
 			}
-			config := noConfigState()
-			if st.State == dataplane.StateStarted {
-				config = a.compareConfig(st, present)
-			}
-			st.Warnings = append(st.Warnings, config.warnings()...)
-			st.Warnings = append(st.Warnings, awayWarnings(st, present)...)
-			data := statusData(st)
-			data.Configuration = config
-			if err := a.print("Status", data, func() { a.printStatus(st, config) }); err != nil {
-				return err
-			}
-			if st.State != dataplane.StateStarted {
+			if o.State != dataplane.StateStarted {
 				return errNo
 			}
 			return nil
 		},
 	}
+	cmd.Flags().BoolVar(&all, "all", false, "show everything, however long")
+	return cmd
 }
 
-func statusData(st dataplane.Status) statusResult {
+// data is what -o json prints.
+func (o overview) data() statusResult {
 	r := statusResult{
-		State: st.State, Home: st.Home, Observers: notNil(st.Observers), Cgroup: st.Cgroup, Rules: st.Rules,
-		Generation: st.Generation, History: st.History, Programs: []programRow{}, Libraries: []libraryRow{}, Counters: map[string]uint64{}, Memory: st.Memory,
-		Warnings: notNil(st.Warnings),
+		State: o.State, Home: o.Home, Version: o.Version, Command: version, Observers: notNil(o.Observers), Cgroup: o.Cgroup, Rules: o.Rules,
+		Generation: o.Generation, History: o.History, Audit: o.Audit, Interfaces: []uplinkRow{}, RulesHit: len(o.hits), HitsSum: o.decided, Hits: []hitRow{},
+		Leaks: []leakRow{}, Programs: []programRow{}, Libraries: []libraryRow{}, Maps: []mapRow{}, Counters: map[string]uint64{}, Memory: o.Memory,
+		Warnings: notNil(o.Warnings), Configuration: o.config, Learnt: learntSum{
+			o.learnt.Addresses, o.learnt.Names[dataplane.LevelProcess], o.learnt.Names[dataplane.LevelUser], o.learnt.Names[dataplane.LevelHost], o.learnt.Conflicts,
+		},
 	}
-	for _, p := range st.Programs {
+	if !o.Since.IsZero() {
+		r.Since = &o.Since
+	}
+	if o.State == dataplane.StateStarted {
+		r.Layout = dataplane.Layout
+	}
+	for _, w := range o.uplinks {
+		r.Interfaces = append(r.Interfaces, uplinkRow{w.Name, w.Index, w.Exists, w.Up, w.Carrier, len(w.Addrs4) > 0, len(w.Addrs6) > 0, w.rules, w.leads, w.hits})
+	}
+	for _, h := range o.hits[:min(len(o.hits), mostHits)] {
+		r.Hits = append(r.Hits, hitRow{h.Rule.Pattern.String(), h.Rule.Condition.String(), h.Rule.Target.String(), h.Count})
+	}
+	for _, l := range o.leaks {
+		r.Leaks = append(r.Leaks, leakRowOf(l))
+	}
+	for _, p := range o.Programs {
 		r.Programs = append(r.Programs, programRow(p))
 	}
-	for _, l := range st.Libraries {
+	for _, l := range o.Libraries {
 		r.Libraries = append(r.Libraries, libraryRow{l.Path, l.PID, l.Attached, notNil(l.Functions)})
 	}
-	for _, c := range st.Counters {
+	for _, f := range o.fill {
+		r.Maps = append(r.Maps, mapRow{f.Map, f.Entries, f.Max, f.LRU})
+	}
+	for _, c := range o.Counters {
 		r.Counters[c.Name] = c.Value
 	}
 	return r
+}
+
+func leakRowOf(l dataplane.Leak) leakRow {
+	row := leakRow{Time: l.When, Name: nameText(l.Name), Address: l.Address.String(), Port: l.Port, PID: l.PID, UID: l.UID, Comm: l.Comm}
+	if l.Ruled {
+		row.Rule, row.Condition, row.Target = l.Rule.Pattern.String(), l.Rule.Condition.String(), l.Rule.Target.String()
+	}
+	return row
 }
 
 // notNil is for JSON, where a list of nothing is [].
@@ -101,62 +197,11 @@ func notNil[T any](s []T) []T {
 	return s
 }
 
-func (a *app) printStatus(st dataplane.Status, config configState) {
-	for _, w := range st.Warnings {
-		a.warn("warning: %s", w)
-	}
-	fmt.Fprintln(a.Stdout, st.State)
-	if st.State == dataplane.StateStopped || st.Cgroup == "" {
-		return
-	}
-	fmt.Fprintf(a.Stdout, "observers: %s\ncgroup: %s\nnetwork namespace: %s\nrules: %d (generation %d)\nconfiguration: %s\nhistory: %s\nkernel memory: %.1f MB\n",
-		printable(strings.Join(st.Observers, " ")), printable(st.Cgroup), thisOrAnother(st.Home), st.Rules, st.Generation, printable(config.String()),
-		yesOrNo(st.History), float64(st.Memory)/1e6)
-	fmt.Fprintln(a.Stdout, "\nprograms:")
-	for _, p := range st.Programs {
-		state := ""
-		if !p.Attached {
-			state = " (not attached)"
-		}
-		fmt.Fprintf(a.Stdout, "  %-12s %s, id %d%s\n", printable(p.Hook), p.Name, p.ID, state)
-	}
-	a.printLibraries(st.Libraries)
-	fmt.Fprintln(a.Stdout, "\ncounters that are not 0 (docs/counters.md explains them):")
-	none := true
-	for _, c := range st.Counters {
-		if c.Value > 0 {
-			none = false
-			fmt.Fprintf(a.Stdout, "  %-24s %d\n", c.Name, c.Value)
-		}
-	}
-	if none {
-		fmt.Fprintln(a.Stdout, "  none")
-	}
-}
-
 func yesOrNo(yes bool) string {
 	if yes {
 		return "yes"
 	}
 	return "no"
-}
-
-func (a *app) printLibraries(all []dataplane.Library) {
-	if len(all) == 0 {
-		return
-	}
-	fmt.Fprintln(a.Stdout, "\nC libraries:")
-	for _, l := range all {
-		state := fmt.Sprintf("%d functions", len(l.Functions))
-		if !l.Attached {
-			state += " (not attached)"
-		}
-		of := ""
-		if l.PID != 0 {
-			of = fmt.Sprintf(" of process %d", l.PID)
-		}
-		fmt.Fprintf(a.Stdout, "  %s%s: %s\n", printable(l.Path), of, state)
-	}
 }
 
 func thisOrAnother(this bool) string {

@@ -55,18 +55,29 @@ func TestAway(t *testing.T) {
 	for i, target := range []string{"wan0", "gone0,wan0", "gone0,direct", "direct", "block", "mark:1"} {
 		add(fmt.Sprintf("n%d.test", i), target)
 	}
-	if got := awayOf(set, present); len(got) != 0 {
+	targets := func() []ruleset.TargetRules {
+		text, err := set.MarshalText()
+		if err != nil {
+			t.Fatal(err)
+		}
+		all, err := ruleset.CountTargets(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return all
+	}
+	if got := awayOf(targets(), present); len(got) != 0 {
 		t.Errorf("%q", got)
 	}
 	add("a.test", "gone0")
 	add("b.test", "gone0")
-	if got := awayOf(set, present); len(got) != 1 || got[0] != "no interface of the target gone0 exists: connections by it fail; rules: 2" {
+	if got := awayOf(targets(), present); len(got) != 1 || got[0] != "no interface of the target gone0 exists: connections by it fail; rules: 2" {
 		t.Errorf("%q", got)
 	}
 	for i := range 30 {
 		add(fmt.Sprintf("g%d.test", i), fmt.Sprintf("gone%d", i+1))
 	}
-	if got := awayOf(set, present); len(got) != mostTold+1 || got[mostTold] != "targets more without an interface: 11" {
+	if got := awayOf(targets(), present); len(got) != mostTold+1 || got[mostTold] != "targets more without an interface: 11" {
 		t.Errorf("%q", got)
 	}
 }

@@ -3,8 +3,6 @@ package dataplane
 import (
 	"errors"
 	"os"
-
-	"github.com/domain-route/domain-route/internal/ruleset"
 )
 
 // Layout is the version of everything pinned that this program makes and understands.
@@ -37,13 +35,4 @@ func Look(present []Device, more func(*System) error) (Status, error) {
 		return l.without(err)
 	}
 	return st, err
-}
-
-// targetRules counts the rules in force by target.
-func (s *System) targetRules() ([]ruleset.TargetRules, error) {
-	text, err := s.text()
-	if err != nil {
-		return nil, err
-	}
-	return ruleset.CountTargets(text)
 }

@@ -40,39 +40,41 @@ func (s *System) meta() (learnRuleset, error) {
 	return meta, nil
 }
 
-// text reads the text of the rule set in force.
-func (s *System) text() ([]byte, error) {
+// textPages opens the text of the rule set in force; nil: it has none.
+func (s *System) textPages() (learnRuleset, *ebpf.Map, error) {
 	meta, err := s.meta()
-	if err != nil {
-		return nil, err
-	}
-	if meta.TextBytes == 0 {
-		return nil, nil
+	if err != nil || meta.TextBytes == 0 {
+		return meta, nil, err
 	}
 	pages, err := ebpf.LoadPinnedMap(s.tree.textPin(s.generation()), nil)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, damaged("the rules' text")
+		return meta, nil, damaged("the rules' text")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("open the rules' text: %w", err)
+		return meta, nil, fmt.Errorf("open the rules' text: %w", err)
+	}
+	return meta, pages, nil
+}
+
+// text reads the text of the rule set in force.
+func (s *System) text() ([]byte, error) {
+	meta, pages, err := s.textPages()
+	if err != nil || pages == nil {
+		return nil, err
 	}
 	defer pages.Close()
-	var deflated []byte
-	for i := uint32(0); uint64(len(deflated)) < meta.TextBytes; i++ {
-		page, err := pages.LookupBytes(i)
-		if err != nil || page == nil {
-			return nil, fmt.Errorf("read page %d of the rules' text: %w", i, errors.Join(err, io.ErrUnexpectedEOF))
-		}
-		deflated = append(deflated, page...)
+	deflated, err := readPages(pages, 0, meta.TextBytes)
+	if err != nil {
+		return nil, err
 	}
-	text, err := io.ReadAll(flate.NewReader(bytes.NewReader(deflated[:meta.TextBytes])))
+	text, err := io.ReadAll(flate.NewReader(bytes.NewReader(deflated))) // which does not read on behind its end
 	if err != nil {
 		return nil, fmt.Errorf("inflate the rules' text: %w", err)
 	}
 	return text, nil
 }
 
-// pinText keeps a rule set's text, given in parts, deflated, and returns its length.
+// pinText keeps a rule set's text, given in parts, deflated, with the numbers of rules behind, and returns the length of all.
 func (s *System) pinText(generation uint32, text ...[]byte) (uint64, error) {
 	if !slices.ContainsFunc(text, func(part []byte) bool { return len(part) > 0 }) {
 		return 0, nil
@@ -88,6 +90,9 @@ func (s *System) pinText(generation uint32, text ...[]byte) (uint64, error) {
 		}
 	}
 	if err := w.Close(); err != nil {
+		return 0, err
+	}
+	if err := appendCounts(&deflated, text...); err != nil {
 		return 0, err
 	}
 	length := deflated.Len()

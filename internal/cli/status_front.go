@@ -1,0 +1,270 @@
+package cli
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"charm.land/lipgloss/v2"
+
+	"github.com/domain-route/domain-route/internal/dataplane"
+	"github.com/domain-route/domain-route/internal/metrics"
+)
+
+// The screen that status fits on, in columns and lines; of the lines at least leastLines are its own, however many
+// warnings there are.
+const (
+	screenWidth  = 80
+	screenHeight = 24
+	leastLines   = 19
+)
+
+// mostWarnings is how many warnings status prints, and mostFrontLeaks how many leaks.
+const (
+	mostWarnings   = 8
+	mostFrontLeaks = 3
+)
+
+// printFront prints the front page: what fits on a screen.
+func (a *app) printFront(o overview) {
+	shown := o.Warnings
+	if len(shown) > mostWarnings {
+		shown = append(slices.Clone(shown[:mostWarnings-1]), fmt.Sprintf("warnings more: %d; see: domain-route status --all", len(shown)-mostWarnings+1))
+	}
+	taken := 0
+	for _, w := range shown {
+		text := "warning: " + w
+		a.warn("%s", text)
+		taken += (lipgloss.Width(printable(text)) + len("domain-route: ") + screenWidth - 1) / screenWidth
+	}
+	for _, line := range o.front(max(screenHeight-taken, leastLines)) {
+		fmt.Fprintln(a.Stdout, fitted(printable(line), screenWidth))
+	}
+}
+
+// front is the front page, of at most so many lines.
+func (o overview) front(height int) []string {
+	if o.State == dataplane.StateStopped || o.Cgroup == "" {
+		return []string{o.State}
+	}
+	lines := append(o.head(), "")
+	learnt := []string{"learnt: " + o.learntWords()}
+	groups := o.groups()
+	const more = "everything: domain-route status --all; each counter: docs/counters.md"
+	left := height - len(lines) - len(learnt) - len(groups) - 1
+	leaks := o.leakLines(mostFrontLeaks)
+	uplinks := o.uplinkLines(left - len(leaks))
+	left -= len(leaks) + len(uplinks)
+	lines = append(append(lines, uplinks...), learnt...)
+	for _, g := range groups {
+		own := g.lines(1)
+		if two := g.lines(2); left > 0 && len(two) == 2 {
+			own = two
+			left--
+		}
+		lines = append(lines, own...)
+	}
+	return append(append(lines, leaks...), more)
+}
+
+// head is what there is one of.
+func (o overview) head() []string {
+	audit := yesOrNo(o.Audit)
+	decided := "none decided a connection yet"
+	if len(o.hits) > 0 {
+		decided = fmt.Sprintf("%d of them decided %d connections", len(o.hits), o.decided)
+	}
+	return []string{
+		o.sinceWords(),
+		"observers: " + strings.Join(o.Observers, " ") + libraryWords(o.Libraries),
+		"cgroup: " + o.Cgroup,
+		fmt.Sprintf("rules: %d (generation %d); %s", o.Rules, o.Generation, decided),
+		"configuration: " + o.config.short(),
+		fmt.Sprintf("history: %s; audit: %s; kernel memory: %.1f MB", yesOrNo(o.History), audit, float64(o.Memory)/1e6),
+	}
+}
+
+// sinceWords is the first line: on, since when, and by what.
+func (o overview) sinceWords() string {
+	words := o.State
+	if !o.Since.IsZero() {
+		words += fmt.Sprintf(" since %s (%s)", o.Since.Local().Format("2006-01-02 15:04"), roughly(time.Since(o.Since)))
+	}
+	if o.Version != "" {
+		words += ", version " + o.Version
+	}
+	return fmt.Sprintf("%s, layout %d", words, dataplane.Layout)
+}
+
+func libraryWords(all []dataplane.Library) string {
+	n := 0
+	for _, l := range all {
+		if l.Attached {
+			n++
+		}
+	}
+	switch {
+	case len(all) == 0:
+		return ""
+	case n < len(all):
+		return fmt.Sprintf(" (%d of %d C libraries)", n, len(all))
+	case n == 1:
+		return " (1 C library)"
+	}
+	return fmt.Sprintf(" (%d C libraries)", n)
+}
+
+func (o overview) learntWords() string {
+	l := o.learnt
+	words := fmt.Sprintf("names of %d addresses: %d by processes, %d by users, %d by the host", l.Addresses,
+		l.Names[dataplane.LevelProcess], l.Names[dataplane.LevelUser], l.Names[dataplane.LevelHost])
+	if l.Conflicts > 0 {
+		words += fmt.Sprintf("; conflicts: %d", l.Conflicts)
+	}
+	return words
+}
+
+// uplinkLines are the interfaces, of at most so many lines: first those that do not work, then those with the most hits.
+func (o overview) uplinkLines(most int) []string {
+	if !o.Home {
+		return []string{"interfaces: those of another network namespace, which is not to be seen from here"}
+	}
+	if len(o.uplinks) == 0 {
+		return nil
+	}
+	uplinks := slices.SortedStableFunc(slices.Values(o.uplinks), func(x, y uplink) int {
+		return cmp.Or(trueFirst(!x.usable(), !y.usable()), cmp.Compare(y.hits, x.hits), cmp.Compare(y.rules, x.rules))
+	})
+	lines := []string{"interfaces of the rules' targets:"}
+	room := max(most-1, 1)
+	if len(uplinks) > room {
+		lines = append(lines, uplinkTable(uplinks[:room-1])...)
+		return append(lines, fmt.Sprintf("  and %d more", len(uplinks)-room+1))
+	}
+	return append(lines, uplinkTable(uplinks)...)
+}
+
+// uplinkTable aligns interfaces.
+func uplinkTable(uplinks []uplink) []string {
+	var width [4]int
+	var rows [][4]string
+	for _, w := range uplinks {
+		row := [4]string{w.Name, w.state(), fmt.Sprintf("%d rules", w.rules), fmt.Sprintf("%d hits", w.hits)}
+		for i, cell := range row {
+			width[i] = max(width[i], lipgloss.Width(printable(cell)))
+		}
+		rows = append(rows, row)
+	}
+	lines := make([]string, 0, len(rows))
+	for _, r := range rows {
+		lines = append(lines, fmt.Sprintf("  %s  %s  %s  %s", padded(r[0], width[0]), padded(r[1], width[1]),
+			strings.Repeat(" ", width[2]-len(r[2]))+r[2], strings.Repeat(" ", width[3]-len(r[3]))+r[3]))
+	}
+	return lines
+}
+
+func padded(s string, width int) string {
+	return s + strings.Repeat(" ", max(width-lipgloss.Width(printable(s)), 0))
+}
+
+func trueFirst(x, y bool) int {
+	switch {
+	case x == y:
+		return 0
+	case x:
+		return -1
+	}
+	return 1
+}
+
+// leakLines are the last leaks.
+func (o overview) leakLines(most int) []string {
+	if len(o.leaks) == 0 {
+		return nil
+	}
+	lines := []string{"not steered although the name has a rule, the last ones:"}
+	for _, l := range o.leaks[:min(len(o.leaks), most)] {
+		lines = append(lines, fmt.Sprintf("  %s %s %s port %d by %s (pid %d, uid %d)", l.When.Local().Format("01-02 15:04:05"),
+			dash(nameText(l.Name)), l.Address, l.Port, l.Comm, l.PID, l.UID))
+	}
+	return lines
+}
+
+// counterGroup is a group of counters that are not 0.
+type counterGroup struct {
+	name  metrics.Group
+	items []string
+}
+
+// groups are the groups that have any.
+func (o overview) groups() []counterGroup {
+	by := map[metrics.Group][]string{}
+	for _, c := range o.Counters {
+		if c.Value > 0 {
+			g := metrics.PlaceOf(c.Name).Group
+			by[g] = append(by[g], fmt.Sprintf("%s %d", c.Name, c.Value))
+		}
+	}
+	var all []counterGroup
+	for _, g := range metrics.Groups {
+		if len(by[g]) > 0 {
+			all = append(all, counterGroup{g, by[g]})
+		}
+	}
+	return all
+}
+
+// lines are the group in at most so many lines of the screen's width. What has no room is counted.
+func (g counterGroup) lines(most int) []string {
+	lines := []string{string(g.name) + ":"}
+	for i, item := range g.items {
+		last := &lines[len(lines)-1]
+		word := " " + item
+		if i < len(g.items)-1 {
+			word += ","
+		}
+		rest := 0
+		if left := len(g.items) - i - 1; left > 0 && len(lines) == most {
+			rest = len(fmt.Sprintf(" and %d more", left))
+		}
+		switch {
+		case len(*last)+len(word)+rest <= screenWidth:
+			*last += word
+		case len(lines) < most:
+			lines = append(lines, " "+word)
+		default:
+			*last += fmt.Sprintf(" and %d more", len(g.items)-i)
+			return lines
+		}
+	}
+	return lines
+}
+
+// fitted shortens a line to a width in columns.
+func fitted(s string, width int) string {
+	if lipgloss.Width(s) <= width {
+		return s
+	}
+	runes := []rune(s)
+	for len(runes) > 0 && lipgloss.Width(string(runes)) > width-1 {
+		runes = runes[:len(runes)-1]
+	}
+	return string(runes) + "…"
+}
+
+// roughly is a length of time in a word: its largest unit.
+func roughly(d time.Duration) string {
+	switch {
+	case d < 0:
+		return "0 s"
+	case d < time.Minute:
+		return fmt.Sprintf("%d s", d/time.Second)
+	case d < time.Hour:
+		return fmt.Sprintf("%d min", d/time.Minute)
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%d h", d/time.Hour)
+	}
+	return fmt.Sprintf("%d days", d/(24*time.Hour))
+}

@@ -1,0 +1,187 @@
+package cli
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/domain-route/domain-route/internal/dataplane"
+	"github.com/domain-route/domain-route/internal/netdev"
+	"github.com/domain-route/domain-route/internal/ruleset"
+)
+
+// overview is all that status and metrics tell, of one moment.
+type overview struct {
+	dataplane.Status
+	config  configState
+	hits    []dataplane.Hit // most first
+	decided uint64          // the sum of hits
+	leaks   []dataplane.Leak
+	learnt  dataplane.LearntCount
+	fill    []dataplane.Fill
+	uplinks []uplink
+}
+
+// uplink is an interface that rules lead to.
+type uplink struct {
+	netdev.Facts
+	rules int    // whose target names it
+	leads int    // of these, those that lead there now: it is the first of the target that exists, or none of it does
+	hits  uint64 // connections decided by rules that lead there now
+}
+
+// lookAround reads what is started. The configuration is read meanwhile: with a million rules both take their time.
+func (a *app) lookAround() (overview, error) {
+	present, err := devices()
+	if err != nil {
+		return overview{}, err
+	}
+	bar := a.progress("reading the configuration")
+	defer bar.end()
+	var l *loaded
+	var failed error
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		l, failed = a.loadAsked(loadOptions{bar: bar, quiet: true})
+	}()
+	o := overview{config: noConfigState()}
+	if o.Status, err = dataplane.Look(present, o.more); err != nil {
+		return o, err
+	}
+	if o.State == dataplane.StateStarted {
+		<-read
+		o.config = stateOf(l, failed, o.Status, present)
+	}
+	slices.SortFunc(o.hits, func(a, b dataplane.Hit) int {
+		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Rule.Pattern.String(), b.Rule.Pattern.String()))
+	})
+	for _, h := range o.hits {
+		o.decided += h.Count
+	}
+	if o.Home {
+		if o.uplinks, err = uplinksOf(o.Targets, o.hits, present); err != nil {
+			return o, err
+		}
+	}
+	o.Warnings = append(o.Warnings, versionWarnings(o.Status)...)
+	o.Warnings = append(o.Warnings, o.config.warnings()...)
+	if o.Home {
+		o.Warnings = append(o.Warnings, awayOf(o.Targets, present)...)
+	}
+	return o, nil
+}
+
+// more reads what the kernel has besides the status.
+func (o *overview) more(s *dataplane.System) (err error) {
+	if o.hits, err = s.Hits(); err != nil {
+		return err
+	}
+	if o.leaks, err = s.Leaks(); err != nil {
+		return err
+	}
+	if o.fill, err = s.Fill(); err != nil {
+		return err
+	}
+	o.learnt, err = s.CountLearnt()
+	return err
+}
+
+// versionWarnings tell that another version than this one is loaded.
+func versionWarnings(st dataplane.Status) []string {
+	if st.State != dataplane.StateStarted || st.Version == "" || st.Version == version {
+		return nil
+	}
+	return []string{"the programs in the kernel are those of version " + st.Version + ", this command is " + version + "; update them in place: domain-route start"}
+}
+
+// uplinksOf are the interfaces of all targets, by name.
+func uplinksOf(targets []ruleset.TargetRules, hits []dataplane.Hit, present []dataplane.Device) ([]uplink, error) {
+	byTarget := hitsByTarget(hits)
+	uplinks := map[string]*uplink{}
+	at := func(name string) *uplink {
+		if uplinks[name] == nil {
+			uplinks[name] = &uplink{Facts: netdev.Facts{Device: netdev.Device{Name: name}}}
+		}
+		return uplinks[name]
+	}
+	for _, t := range targets {
+		chain := t.Target.Chain()
+		for _, name := range chain {
+			at(name).rules += t.Rules
+		}
+		if len(chain) == 0 {
+			continue
+		}
+		leads := at(cmp.Or(dataplane.Resolve(t.Target, among(present)).Interface, chain[0]))
+		leads.leads += t.Rules
+		leads.hits += byTarget[t.Target]
+	}
+	var exist []string
+	for name := range uplinks {
+		if _, ok := among(present)(name); ok {
+			exist = append(exist, name)
+		}
+	}
+	facts, err := netdev.AllFacts(exist)
+	if err != nil {
+		return nil, err
+	}
+	for i, name := range exist {
+		uplinks[name].Facts = facts[i]
+	}
+	all := make([]uplink, 0, len(uplinks))
+	for name, w := range uplinks {
+		w.Name = name
+		all = append(all, *w)
+	}
+	slices.SortFunc(all, func(a, b uplink) int { return cmp.Compare(a.Name, b.Name) })
+	return all, nil
+}
+
+// among looks for interfaces among those there are.
+func among(present []dataplane.Device) dataplane.Finder {
+	return func(name string) (int, bool) {
+		i := slices.IndexFunc(present, func(d dataplane.Device) bool { return d.Name == name })
+		if i < 0 {
+			return 0, false
+		}
+		return present[i].Index, true
+	}
+}
+
+func hitsByTarget(hits []dataplane.Hit) map[ruleset.Target]uint64 {
+	sums := map[ruleset.Target]uint64{}
+	for _, h := range hits {
+		sums[h.Rule.Target] += h.Count
+	}
+	return sums
+}
+
+// usable tells whether anything can leave by it.
+func (w uplink) usable() bool { return w.Exists && w.Up && w.Carrier }
+
+// families says which addresses it has.
+func (w uplink) families() string {
+	switch four, six := len(w.Addrs4) > 0, len(w.Addrs6) > 0; {
+	case four && six:
+		return "IPv4 and IPv6"
+	case four:
+		return "IPv4"
+	case six:
+		return "IPv6"
+	}
+	return "no address"
+}
+
+// state says in words whether it can be used.
+func (w uplink) state() string {
+	switch {
+	case !w.Exists:
+		return "does not exist"
+	case !w.Up:
+		return "down"
+	case !w.Carrier:
+		return "up, no link"
+	}
+	return "up, " + w.families()
+}
