@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"os/exec"
 	"testing"
+	"time"
 
 	"github.com/domain-route/domain-route/e2e/harness"
 	"github.com/domain-route/domain-route/e2e/harness/page"
@@ -27,6 +28,7 @@ func TestCorporateVPN(t *testing.T) {
 	s.only4("vpn.corp.example", "eth0") // where the VPN client goes while there is no tunnel
 	s.only4("example.com", "eth0")
 	s.leaksNothing("cloud.corp.example", "ENODEV")
+	s.asksNobody("wiki.corp.example", nameServer)
 
 	// The client has connected: a device, and the routes the company pushed.
 	check(t, s.AddUplink("tun0", lab.UplinkOptions{Tun: true, NoDefaultRoute: true}))
@@ -72,6 +74,7 @@ func (s *story) withDnsmasq() {
 	check(s.t, s.SetResolver(s.server.Addr()))
 	s.Tool(s.t, "systemctl", `[ "$*" = "restart dnsmasq" ] || exit 1
 [ ! -e `+s.Dir+`/dnsmasq.pid ] || kill "$(cat `+s.Dir+`/dnsmasq.pid)"
+while ss -luntH | grep -q 127.0.0.1:53; do sleep 0.01; done
 exec dnsmasq --conf-file=/dev/null --conf-dir=/etc/dnsmasq.d --pid-file=`+s.Dir+`/dnsmasq.pid --user=root --no-resolv --no-hosts \
 	--bind-interfaces --listen-address=127.0.0.1 --server=`+s.DNS.Addr4.String())
 }
@@ -99,4 +102,18 @@ func (s *story) leaksNothing(name, want string) {
 		s.t.Fatal(err)
 	}
 	s.leaves(a, name, want, via.TCP4, via.UDP4)
+}
+
+// asksNobody checks that a name cannot be resolved, and that the question does not leave by eth0.
+func (s *story) asksNobody(name string, nameServer netip.Addr) {
+	s.t.Helper()
+	s.ResetPackets()
+	a := s.MustAgent(lab.AgentOptions{UID: alice, Timeout: 300 * time.Millisecond})
+	defer a.Close()
+	if answer, err := a.Resolve(lab.Query{Name: name, Server: s.server}); err == nil && len(answer.Addrs) > 0 {
+		s.t.Errorf("%s is %v", name, answer.Addrs)
+	}
+	if n, err := s.UplinkPackets("eth0", nameServer); err != nil || n > 0 {
+		s.t.Errorf("%d questions left by eth0 (%v)", n, err)
+	}
 }
