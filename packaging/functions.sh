@@ -6,15 +6,20 @@ SAVED=/run/domain-route-upgrade
 
 say() { echo "domain-route: $*" >&2; }
 
-# A chroot shares the kernel with the system around it, whose rules are none of its business.
+# A chroot shares the kernel with the system around it, whose rules are none of its business. Without /proc, or where / is
+# no mount, it is one; otherwise if the first process has another root, as far as that may be looked at.
 in_chroot() {
-	[ "$(stat -Lc %d:%i /proc/1/root/. 2>/dev/null)" != "$(stat -Lc %d:%i /.)" ]
+	grep -q '^[^ ]* [^ ]* [^ ]* [^ ]* / ' /proc/self/mountinfo 2>/dev/null || return 0
+	root=$(stat -Lc %d:%i /proc/1/root/. 2>/dev/null) || return 1
+	[ "$root" != "$(stat -Lc %d:%i /.)" ]
 }
+
+policy=/usr/sbin/policy-rc.d
 
 # forbidden ACTION tells whether the administrator's policy has a word against it.
 forbidden() {
-	[ -x /usr/sbin/policy-rc.d ] || return 1
-	/usr/sbin/policy-rc.d domain-route "$1" >/dev/null 2>&1 </dev/null
+	[ -x "$policy" ] || return 1
+	"$policy" domain-route "$1" >/dev/null 2>&1 </dev/null
 	[ $? -eq 101 ]
 }
 
