@@ -23,7 +23,7 @@ func TestWireGuard(t *testing.T) {
 
 	out := s.run("See that it works")
 	s.wantSeen(out, "wg0")
-	s.wantText(out, "example.com", "steered")
+	s.wantText(out, "example.com -> wg0")
 
 	s.run("The kill switch is built in")
 	s.goes("example.com", "ENODEV")
@@ -34,7 +34,7 @@ func TestWireGuard(t *testing.T) {
 
 	s.shell("sysctl -qw net.ipv4.conf.all.rp_filter=1")
 	s.shell("! curl -4 -sS --max-time 0.5 http://example.com/")
-	s.run("What can go wrong")
+	s.wantText(s.run("What can go wrong"), "sysctl -w net.ipv4.conf.wg0.rp_filter=2")
 	s.goes("example.com", "wg0")
 	s.shell("sysctl -qw net.ipv4.conf.all.rp_filter=0")
 
