@@ -28,7 +28,7 @@ type Support struct {
 
 // AskSupport asks without changing anything.
 func AskSupport() Support {
-	s := Support{Refused: checkHost(), BPFFS: isBPFFS(bpffs), Uprobes: checkUprobes() == nil}
+	s := Support{Refused: checkHost(), BPFFS: isBPFFS(filepath.Dir(base)), Uprobes: checkUprobes() == nil}
 	s.Cgroup, s.NoCgroup = findCgroup()
 	if s.Refused == nil {
 		s.ReadsKernel = readsKernel()

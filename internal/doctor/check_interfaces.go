@@ -24,13 +24,9 @@ func (f *Facts) targetList() []ruleset.Target {
 	return f.Rules.Targets()
 }
 
-// link finds what is known of an interface.
-func (f *Facts) link(name string) (netdev.Facts, bool) {
-	i := slices.IndexFunc(f.Links, func(l netdev.Facts) bool { return l.Name == name })
-	if i < 0 {
-		return netdev.Facts{}, false
-	}
-	return f.Links[i], f.Links[i].Exists
+// exists tells whether there is an interface.
+func (f *Facts) exists(name string) bool {
+	return slices.ContainsFunc(f.Links, func(l netdev.Facts) bool { return l.Name == name && l.Exists })
 }
 
 // targets says which targets have no interface at all.
@@ -46,9 +42,8 @@ func targets(f *Facts) []Check {
 			continue
 		}
 		chains++
-		exists := func(name string) bool { _, ok := f.link(name); return ok }
 		switch {
-		case slices.ContainsFunc(names, exists):
+		case slices.ContainsFunc(names, f.exists):
 		case t.End == ruleset.EndDirect:
 			all = append(all, Check{ID: "targets", Level: Warn, Subject: t.String(),
 				Found: "none of its interfaces exists: connections are left alone, as without the rule", Cure: "bring one up, such as " + names[0]})

@@ -106,26 +106,38 @@ func nameServers(f *Facts) []Check {
 	}
 	var all []Check
 	for _, a := range slices.Concat(f.Host.Resolver.Servers, f.Host.Resolver.Upstream) {
-		r, ok := f.Rules.MatchAddr(a, ruleset.Who{})
-		if !ok && !a.IsPrivate() && !a.IsLoopback() && !a.IsLinkLocalUnicast() {
-			r, ok = f.Rules.Default(ruleset.Who{})
+		if r, ok := f.ruleFor(a); ok && r.Target.Kind != ruleset.Direct {
+			all = append(all, f.nameServer(a, r))
 		}
-		if !ok || a.IsLoopback() || r.Target.Kind == ruleset.Direct {
-			continue
-		}
-		c := Check{ID: "name-server", Subject: a.String(), Level: Note, Found: fmt.Sprintf("a rule sends what it is asked to %s: %s", r.Target, r.Pattern)}
-		switch {
-		case r.Target.Kind == ruleset.Block:
-			c.Level, c.Found = Fail, fmt.Sprintf("a rule blocks it, so that no name can be resolved: %s", r.Pattern)
-			c.Cure = "domain-route rule add " + a.String() + " direct"
-		case r.Target.Kind == ruleset.Interface && r.Target.End == ruleset.EndBlock && !slices.ContainsFunc(r.Target.Chain(), func(n string) bool { _, ok := f.link(n); return ok }):
-			c.Level, c.Found = Fail, fmt.Sprintf("a rule sends what it is asked to %s, which does not exist: %s", r.Target, r.Pattern)
-			c.Cure = "domain-route rule add " + a.String() + " direct"
-		}
-		all = append(all, c)
 	}
 	if all == nil {
 		return one("name-server", OK, "no rule covers the name servers", "")
 	}
 	return all
+}
+
+// ruleFor is the rule that decides for an address without a name, for all programs.
+func (f *Facts) ruleFor(a netip.Addr) (ruleset.Rule, bool) {
+	if a.IsLoopback() || a.IsLinkLocalUnicast() {
+		return ruleset.Rule{}, false
+	}
+	r, ok := f.Rules.MatchAddr(a, ruleset.Who{})
+	if !ok && !a.IsPrivate() {
+		return f.Rules.Default(ruleset.Who{})
+	}
+	return r, ok
+}
+
+func (f *Facts) nameServer(a netip.Addr, r ruleset.Rule) Check {
+	c := Check{ID: "name-server", Subject: a.String(), Level: Note, Found: fmt.Sprintf("a rule sends what it is asked to %s: %s", r.Target, r.Pattern)}
+	switch {
+	case r.Target.Kind == ruleset.Block:
+		c.Level, c.Found = Fail, fmt.Sprintf("a rule blocks it, so that no name can be resolved: %s", r.Pattern)
+	case r.Target.Kind == ruleset.Interface && r.Target.End == ruleset.EndBlock && !slices.ContainsFunc(r.Target.Chain(), f.exists):
+		c.Level, c.Found = Fail, fmt.Sprintf("a rule sends what it is asked to %s, which does not exist: %s", r.Target, r.Pattern)
+	default:
+		return c
+	}
+	c.Cure = "domain-route rule add " + a.String() + " direct"
+	return c
 }

@@ -98,7 +98,7 @@ func (r root) holders(programs []uint32) map[uint32]string {
 			id := r.program("/proc/"+e.Name(), fd.Name())
 			if found[id] == "" && slices.Contains(programs, id) {
 				exe, _ := os.Readlink(r.path("/proc/" + e.Name() + "/exe"))
-				found[id] = fmt.Sprintf("%s (pid %s)", filepath.Base(exe), e.Name())
+				found[id] = fmt.Sprintf("%s (pid %s)", filepath.Base(strings.TrimSuffix(exe, " (deleted)")), e.Name())
 			}
 		}
 	}

@@ -1,0 +1,254 @@
+package doctor
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/domain-route/domain-route/internal/dataplane"
+	"github.com/domain-route/domain-route/internal/netdev"
+	"github.com/domain-route/domain-route/internal/pattern"
+	"github.com/domain-route/domain-route/internal/ruleset"
+)
+
+// rules parses "PATTERN TARGET [CONDITION]" lines.
+func rules(t testing.TB, lines ...string) *ruleset.Set {
+	t.Helper()
+	set := ruleset.New()
+	for _, line := range lines {
+		words := strings.Fields(line)
+		p, err := pattern.Parse(words[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		to, err := ruleset.ParseTarget(words[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := ruleset.ParseCondition(words[2:], nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		set.Add(ruleset.Rule{Pattern: p, Condition: c, Target: to})
+	}
+	return set
+}
+
+func prefixes(texts ...string) (all []netip.Prefix) {
+	for _, p := range texts {
+		all = append(all, netip.MustParsePrefix(p))
+	}
+	return all
+}
+
+// wg0 is an interface with all it needs.
+func wg0() netdev.Facts {
+	return netdev.Facts{Device: netdev.Device{Index: 7, Name: "wg0"}, Exists: true, Up: true, Carrier: true,
+		Addrs4: prefixes("10.0.0.2/32"), Addrs6: prefixes("fd00::2/128")}
+}
+
+// eth1 likewise, with an Ethernet header.
+func eth1() netdev.Facts {
+	l := wg0()
+	l.Name, l.Ethernet = "eth1", true
+	l.Default4 = []netdev.Route{{Gateway: netip.MustParseAddr("10.0.0.1"), Metric: 9999}}
+	l.Default6 = []netdev.Route{{Gateway: netip.MustParseAddr("fd00::1"), Metric: 9999}}
+	return l
+}
+
+// soundFacts are those of a host on which nothing is wrong.
+func soundFacts(t testing.TB) *Facts {
+	set := rules(t, "example.com wg0")
+	var hits []dataplane.Hit
+	for r := range set.All() {
+		hits = append(hits, dataplane.Hit{Rule: r, Count: 3})
+	}
+	const top = "/sys/fs/cgroup"
+	return &Facts{
+		Now: time.Unix(1_800_000_000, 0), State: dataplane.StateStarted, Home: true, Cgroup: top, Rules: set,
+		Support: dataplane.Support{Cgroup: top, BPFFS: true, Uprobes: true, ReadsKernel: true, Resends: true},
+		Host: Host{Release: "6.18.1", CPUs: 4, Populated: true, Unit: Unit{true, true}, Modules: map[string]bool{"tcp_diag": true, "udp_diag": true},
+			Procs:    []Process{{100, "sshd", top + "/system.slice/ssh.service"}},
+			Resolver: Resolver{Servers: []netip.Addr{netip.MustParseAddr("192.0.2.53")}, NSS: []string{"files", "dns"}, DoT: "no"}},
+		Config: Config{Files: []string{"/etc/domain-route/config.yaml"}},
+		Links:  []netdev.Facts{wg0()},
+		Running: &Running{Hits: hits, Learnt: 5, Fill: []dataplane.Fill{{Map: "users_plain", Entries: 5, Max: 13312, LRU: true}},
+			Status: dataplane.Status{State: dataplane.StateStarted, Home: true, Rules: 1, Cgroup: top, Observers: []string{"sockets", "libc"}, Audit: true,
+				Programs:  []dataplane.Program{{Hook: "connect4", Attached: true}},
+				Libraries: []dataplane.Library{{Path: "/lib/libc.so.6", Attached: true}}}},
+	}
+}
+
+func TestSound(t *testing.T) {
+	all := Examine(soundFacts(t))
+	for _, c := range all {
+		if c.Level != OK || c.Found == "" || c.Group == "" {
+			t.Errorf("%+v", c)
+		}
+	}
+	if !Sound(all) {
+		t.Error("not sound")
+	}
+}
+
+// seed is one thing that is other than on a sound host, and what is to be said of it.
+type seed struct {
+	what  string
+	seed  func(*Facts)
+	id    string
+	level Level
+	found string
+	cure  string
+}
+
+func (s seed) test(t *testing.T) {
+	f := soundFacts(t)
+	s.seed(f)
+	all := Examine(f)
+	i := slices.IndexFunc(all, func(c Check) bool {
+		return c.ID == s.id && c.Level == s.level && strings.Contains(c.Subject+": "+c.Found, s.found) && strings.Contains(c.Cure, s.cure)
+	})
+	if i < 0 {
+		t.Errorf("want %s %s %q -> %q; got %+v", s.level, s.id, s.found, s.cure, slices.DeleteFunc(all, func(c Check) bool { return c.Level == OK }))
+		return
+	}
+	if all[i].Group != IDs()[s.id] {
+		t.Errorf("%s is of group %q", s.id, all[i].Group)
+	}
+	if Sound(all) == s.level.Wrong() {
+		t.Errorf("sound: %v", Sound(all))
+	}
+}
+
+func TestSeeded(t *testing.T) {
+	all := slices.Concat(kernelSeeds, attachmentSeeds, interfaceSeeds(t), resolverSeeds(t), nameSeeds, tableSeeds(t))
+	tried := map[string]bool{}
+	for _, s := range all {
+		t.Run(s.id+" "+s.what, s.test)
+		tried[s.id] = true
+	}
+	// Given only where all is well.
+	for _, id := range []string{"bpffs", "interface"} {
+		tried[id] = true
+	}
+	for id := range IDs() {
+		if !tried[id] {
+			t.Errorf("nothing is seeded for %s", id)
+		}
+	}
+}
+
+var kernelSeeds = []seed{
+	{"too old", func(f *Facts) {
+		f.Support.Refused = &dataplane.CureError{Err: fmt.Errorf("%w: kernel 5.10 is too old", dataplane.ErrRefused), Cure: "boot a newer one"}
+	}, "kernel", Fail, ": kernel 5.10 is too old", "boot a newer one"},
+	{"not mounted", func(f *Facts) { f.Support.NoCgroup = errors.New("not mounted anywhere") }, "cgroup-v2", Fail, "not mounted", ""},
+	{"in a container", func(f *Facts) { f.Host.Container = true }, "cgroup-v2", Note, "container", ""},
+	{"beside v1", func(f *Facts) { f.Host.Hybrid = true }, "cgroup-v2", OK, "beside cgroup v1", ""},
+	{"none yet", func(f *Facts) { f.Support.BPFFS = false }, "bpffs", OK, "start mounts one", ""},
+	{"none", func(f *Facts) { f.Support.Uprobes = false }, "uprobes", Warn, "observer libc cannot be", "CONFIG_UPROBE_EVENTS"},
+	{"before 6.18", func(f *Facts) { f.Support.Resends = false }, "first-datagram", Note, "EINTR", ""},
+	{"with no such rules", func(f *Facts) { f.Host.Lockdown, f.Support.ReadsKernel = "confidentiality", false }, "lockdown", Note, "no rules with cgroup=", ""},
+	{"no destroy", func(f *Facts) { f.Host.Options = map[string]string{"CONFIG_INET_DIAG_DESTROY": "n"} }, "reset", Note, "CONFIG_INET_DIAG_DESTROY", ""},
+	{"no module", func(f *Facts) { f.Host.Modules["udp_diag"] = false }, "reset", Note, "no udp_diag", "modprobe -a tcp_diag udp_diag"},
+	{"built in", func(f *Facts) {
+		f.Host.Modules, f.Host.Options = nil, map[string]string{"CONFIG_INET_TCP_DIAG": "y", "CONFIG_INET_UDP_DIAG": "y"}
+	}, "reset", OK, "", ""},
+	{"yama", func(f *Facts) { f.Host.Ptrace = 3 }, "reset", Note, "ptrace_scope", ""},
+}
+
+var attachmentSeeds = []seed{
+	{"stopped", func(f *Facts) { f.State, f.Running = dataplane.StateStopped, nil }, "started", Warn, "nothing is steered", "domain-route start"},
+	{"damaged", func(f *Facts) {
+		f.State, f.Running, f.Said = dataplane.StateDamaged, nil, []string{"the map x is missing"}
+	},
+		"started", Fail, "the map x is missing", "domain-route stop && domain-route start"},
+	{"elsewhere", func(f *Facts) { f.Home = false }, "namespace", Note, "not the network namespace", ""},
+	{"detached", func(f *Facts) { f.Running.Status.Programs[0].Attached = false }, "programs", Fail, "connect4", "domain-route start"},
+	{"unpinned", func(f *Facts) {
+		f.Running.Status.Warnings = []string{"egress is not attached; mend it: domain-route start"}
+	}, "programs", Fail, "egress", "domain-route start"},
+	{"gone", func(f *Facts) {
+		f.Cgroup, f.Running.Status.Warnings = "/sys/fs/cgroup/a", []string{"nothing is steered: the cgroup /sys/fs/cgroup/a is gone; ..."}
+	}, "cgroup", Fail, "/sys/fs/cgroup/a is gone", "domain-route start"},
+	{"empty", func(f *Facts) { f.Cgroup, f.Host.Populated = "/sys/fs/cgroup/user.slice", false },
+		"cgroup", Fail, "outside it: sshd (1)", "domain-route start --cgroup /sys/fs/cgroup/system.slice/ssh.service;"},
+	{"partly", func(f *Facts) { f.Cgroup = "/sys/fs/cgroup/system.slice/ssh" }, "cgroup", Note, "not steered: sshd (1)", ""},
+	{"all inside", func(f *Facts) { f.Cgroup = "/sys/fs/cgroup/system.slice" }, "cgroup", OK, "all programs", ""},
+	{"second tool", func(f *Facts) {
+		f.Others = []dataplane.Other{{Hook: "connect4", Cgroup: f.Cgroup, Side: dataplane.Here, ID: 42, Name: "cg_connect4", After: true}}
+		f.Holders = map[uint32]string{42: "dae (pid 9)"}
+	}, "other-programs", Warn, `connect4: program 42 "cg_connect4" at /sys/fs/cgroup, of dae: it runs after ours`,
+		"stop dae (pid 9), or detach it: bpftool cgroup detach /sys/fs/cgroup connect4 id 42"},
+	{"systemd's filter", func(f *Facts) {
+		f.Others = []dataplane.Other{{Hook: "egress", Cgroup: "/sys/fs/cgroup/system.slice/a b.service", ID: 5, Name: "sd_fw_egress"}}
+	}, "other-programs", Note, "systemd's IPAddressDeny=", ""},
+	{"a path to quote", func(f *Facts) {
+		f.Others = []dataplane.Other{{Hook: "sock_create", Cgroup: "/sys/fs/cgroup/a'; reboot", ID: 5}}
+	}, "other-programs", Warn, "", `detach '/sys/fs/cgroup/a'\''; reboot' sock_create id 5`},
+	{"a VPN", func(f *Facts) { f.Host.Procs = append(f.Host.Procs, Process{5, "tailscaled", "/sys/fs/cgroup/x"}) }, "other-tools", Note, "tailscaled", "direct"},
+	{"above main", func(f *Facts) { f.Policy = []netdev.Policy{{Priority: 5270, Mark: 0x80000, Table: 52}} }, "routing-rules", Note, "IPv4 5270: mark 0x80000, table 52", ""},
+	{"broken", func(f *Facts) { f.Config.Error = "line 3: no" }, "configuration", Fail, "line 3: no", "apply --dry-run"},
+	{"none", func(f *Facts) { f.Config.Files = nil }, "configuration", Note, "", "domain-route rule save"},
+	{"others run", func(f *Facts) { f.Config.Differs = true }, "configuration", Warn, "", "domain-route apply"},
+	{"settings", func(f *Facts) {
+		f.Config.Settings = []string{"history is no, and yes as it runs; take it over: domain-route start"}
+	},
+		"configuration", Warn, "history is no, and yes as it runs", "domain-route start"},
+	{"findings", func(f *Facts) { f.Config.Findings = 3 }, "configuration", Note, "3", "apply --dry-run"},
+	{"not enabled", func(f *Facts) { f.Host.Unit.Enabled = false }, "at-boot", Note, "not enabled", "systemctl enable domain-route"},
+	{"no unit", func(f *Facts) { f.Host.Unit = Unit{} }, "at-boot", Note, "docs/boot.md", ""},
+}
+
+// Groups come in their order, and in each what is wrong comes first.
+func TestOrder(t *testing.T) {
+	f := soundFacts(t)
+	f.Host.Resolver.Servers = nil
+	f.Config.Differs = true
+	f.Support.Resends = false
+	f.Links[0].Up = false
+	group, level := 0, 0
+	for _, c := range Examine(f) {
+		g := slices.Index(groups, c.Group)
+		if g < group || g == group && rank(c.Level) < level {
+			t.Errorf("%+v comes too late", c)
+		}
+		group, level = g, rank(c.Level)
+	}
+}
+
+// docs/doctor.md has each check in its group, and no other.
+func TestManual(t *testing.T) {
+	text, err := os.ReadFile("../../docs/doctor.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, group := map[string]Group{}, Group("")
+	row := regexp.MustCompile("^\\| `([a-z0-9-]+)` \\|")
+	for line := range strings.Lines(string(text)) {
+		if rest, ok := strings.CutPrefix(line, "## "); ok {
+			group = Group(strings.ToLower(strings.TrimSpace(rest)))
+		}
+		if m := row.FindStringSubmatch(line); m != nil && group != "" {
+			found[m[1]] = group
+		}
+	}
+	if !maps.Equal(found, IDs()) {
+		t.Errorf("the page has %v\nand the code %v", found, IDs())
+	}
+}
+
+func TestQuote(t *testing.T) {
+	for in, want := range map[string]string{"/a/b-c.d": "/a/b-c.d", "": "''", "a b": "'a b'", "$(x)": "'$(x)'", "it's": `'it'\''s'`, "a\nb": "'a\nb'"} {
+		if got := quote(in); got != want {
+			t.Errorf("%q: %s, want %s", in, got, want)
+		}
+	}
+}
