@@ -72,6 +72,7 @@ only for the one without is steered if his user or the host asked for the other.
 			}
 			bar := a.progress("starting")
 			defer bar.end()
+			o.Version = version
 			done, err := dataplane.Start(o)
 			bar.end()
 			if err != nil {
