@@ -92,3 +92,16 @@ func TestExpectation(t *testing.T) {
 		}
 	}
 }
+
+func TestSettled(t *testing.T) {
+	for in, want := range map[string]string{
+		"":                               "",
+		"one\ntwo\n":                     "one\ntwo\n",
+		"\r\x1b[Ka 1 s\r\x1b[Kdone\nx\n": "done\nx\n",
+		"\r\x1b[Ka 1 s\r\x1b[K":          "",
+	} {
+		if got := settled(in); got != want {
+			t.Errorf("%q: %q, want %q", in, got, want)
+		}
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -38,10 +39,23 @@ func runOnTerminal(cmd *lab.Cmd) (output string, status int, err error) {
 func finished(output []byte, cmd *lab.Cmd, err error) (string, int, error) {
 	var exit *exec.ExitError
 	if err == nil || errors.As(err, &exit) && exit.Exited() {
-		return string(output), cmd.ProcessState.ExitCode(), nil
+		return settled(string(output)), cmd.ProcessState.ExitCode(), nil
 	}
-	return string(output), 0, err
+	return settled(string(output)), 0, err
 }
+
+// settled is what stays on the screen: a slow command shows its progress in a line that it clears again.
+func settled(output string) string {
+	lines := strings.Split(output, "\n")
+	for i, line := range lines {
+		if at := strings.LastIndex(line, clearLine); at >= 0 {
+			lines[i] = line[at+len(clearLine):]
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+const clearLine = "\r\x1b[K"
 
 // openTerminal opens a pair of pseudo-terminals that hands everything through as it is.
 func openTerminal() (master, slave *os.File, err error) {
