@@ -146,7 +146,7 @@ func TestSetupGoesOnAfterAFailedUpdate(t *testing.T) {
 
 func TestSetupUpdatesListsForTheTestsAlone(t *testing.T) {
 	all := strings.Fields("ca-certificates dnsmasq-base unbound curl python3 openssh-client gcc libc6-dev musl-tools iproute2 strace util-linux chromium " +
-		"bind9-dnsutils ntpsec-ntpdig stun-client socat wireguard-go wireguard-tools systemd dash " +
+		"bind9-dnsutils ntpsec-ntpdig stun-client socat wireguard-go wireguard-tools nftables procps systemd dash " +
 		"libacl1 libapparmor1 libaudit1 libblkid1 libcap2 libcrypt1 libgcrypt20 libip4tc2 libkmod2 liblz4-1 " +
 		"liblzma5 libmount1 libpam0g libseccomp2 libselinux1 libssl3 libzstd1 " +
 		"bash-completion zsh fish mandoc lintian rpm")

@@ -37,16 +37,21 @@ func TestBrowsers(t *testing.T) {
 	s.goes("example.com", "wg0")
 
 	s.run("Undo")
-	s.shell("domain-route flush") // what the user has asked for meanwhile
-	s.wantSeen(s.chromium(pin), "eth0")
+	for _, file := range policyFiles {
+		if _, err := os.Stat(file); !os.IsNotExist(err) {
+			t.Errorf("%s is left: %v", file, err)
+		}
+	}
 	s.shell("domain-route stop")
 	s.asBefore(was, "example.com")
 }
 
+var policyFiles = []string{"/etc/firefox/policies/policies.json", "/etc/chromium/policies/managed/no-doh.json"}
+
 // policies checks that both files are JSON. What Chromium makes of its one is seen; Firefox is not among the tests' programs.
 func (s *story) policies() {
 	s.t.Helper()
-	for _, file := range []string{"/etc/firefox/policies/policies.json", "/etc/chromium/policies/managed/no-doh.json"} {
+	for _, file := range policyFiles {
 		if !json.Valid([]byte(s.read(file))) {
 			s.t.Errorf("%s is not JSON", file)
 		}
