@@ -99,17 +99,6 @@ func (s *story) shell(text string) string {
 	return s.Shell.Run(s.t, page.Block{File: "the story", Text: text})
 }
 
-// runOne runs the next block alone.
-func (s *story) runOne(section string) string {
-	s.t.Helper()
-	if len(s.blocks) == 0 || s.blocks[0].Section != section {
-		s.t.Fatalf("no block below %q is next: %v", section, s.blocks)
-	}
-	b := s.blocks[0]
-	s.blocks = s.blocks[1:]
-	return s.Shell.Run(s.t, b)
-}
-
 var families = []via.Kind{via.TCP4, via.TCP6, via.UDP4, via.UDP6}
 
 // goes has fresh programs of root and of a user ask for a name and connect to it in all ways, and checks by which
@@ -204,16 +193,4 @@ func (s *story) read(path string) string {
 	b, err := os.ReadFile(path)
 	check(s.t, err)
 	return string(b)
-}
-
-// eventually looks at a condition until it is true, and fails the test when that takes too long.
-func eventually(t testing.TB, what string, cond func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
-	for pause := time.Millisecond; !cond(); pause = min(2*pause, 50*time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within 10 s: %s", what)
-		}
-		time.Sleep(pause)
-	}
 }
