@@ -87,6 +87,9 @@ func (s *System) mend(own func() ([]netip.Addr, error)) error {
 	if err := s.sweep(); err != nil {
 		return err
 	}
+	if err := s.sweepWatchers(); err != nil {
+		return err
+	}
 	if s.state.Staged != 0 {
 		if err := s.finishChange(); err != nil {
 			return err
