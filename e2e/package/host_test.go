@@ -133,6 +133,12 @@ func said(t *testing.T, text string, words ...string) {
 // nothingInKernel fails if anything is attached or pinned.
 func (h *host) nothingInKernel() {
 	h.t.Helper()
+	// What was unlinked, not detached, the kernel lets go of a moment later.
+	for until := time.Now().Add(10 * time.Second); time.Now().Before(until); time.Sleep(10 * time.Millisecond) {
+		if len(inkernel.Attached(h.t, "/sys/fs/cgroup/system.slice")) == 0 {
+			break
+		}
+	}
 	inkernel.WantNothing(h.t, "/sys/fs/cgroup/system.slice")
 	if _, err := os.Stat(pinned); !errors.Is(err, fs.ErrNotExist) {
 		h.t.Errorf("%s is there: %v", pinned, err)
