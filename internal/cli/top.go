@@ -71,7 +71,11 @@ func (a *app) drawTop(suspend bool) error {
 	model := top.New(source, top.Options{
 		Printable: printable, User: source.user, ASCII: !isUTF8(os.Getenv), Host: host, NoSuspend: !suspend,
 	})
-	p := tea.NewProgram(model, tea.WithFPS(framesASecond))
+	env := os.Environ()
+	if strings.HasPrefix(os.Getenv("TERM"), "vt") {
+		env = append(env, "NO_COLOR=1")
+	}
+	p := tea.NewProgram(model, tea.WithFPS(framesASecond), tea.WithEnvironment(env))
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, unix.SIGHUP)
 	defer signal.Stop(hangup)

@@ -30,7 +30,7 @@ var openEvents = func(o dataplane.WatchOptions) (eventSource, error) {
 	case errors.Is(err, dataplane.ErrNotStarted):
 		return nil, fmt.Errorf("%w; first: domain-route start", err)
 	case errors.Is(err, dataplane.ErrTooManyWatchers):
-		return nil, fmt.Errorf("%w: end one of the %d that run: pgrep -af 'domain-route (watch|top)'", err, dataplane.MaxWatchers)
+		return nil, fmt.Errorf("%w; they are: pgrep -af 'domain-route (watch|top)'", err)
 	case err != nil:
 		return nil, err
 	}
@@ -173,6 +173,8 @@ type watching struct {
 // run reads in one goroutine until reading ends, and writes in another: a slow reader of standard output holds up neither
 // the end, which is that of ctx, nor the word of what was lost.
 func (w *watching) run(ctx, reading context.Context) error {
+	reading, enough := context.WithCancel(reading)
+	defer enough()
 	read := make(chan error, 1)
 	go func() { read <- w.read(reading) }()
 	ticker := time.NewTicker(lostEvery)
@@ -183,6 +185,8 @@ func (w *watching) run(ctx, reading context.Context) error {
 			w.tellLost(true)
 			return w.end(err, w.out.finish(ctx, lastWords))
 		case err := <-w.out.failed:
+			enough()
+			<-read // whoever closes the source must be the only one at it
 			return w.end(nil, err)
 		case <-ticker.C:
 			w.tellLost(false)

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/domain-route/domain-route/internal/ruleset"
 )
 
@@ -13,6 +15,7 @@ import (
 // Observers, programs, libraries, memory and targets are left out.
 func (s *System) Glance() (Status, error) {
 	st := Status{State: StateStarted, Home: s.AtHome(), Cgroup: s.cgroup(), Generation: s.generation(), History: s.history()}
+	st.Since, st.Version = clockTime(s.state.Started), unix.ByteSliceToString(s.state.Version[:])
 	meta, err := s.meta()
 	if err != nil {
 		return st, err

@@ -50,7 +50,7 @@ var layouts = [panes][]column{
 	paneEvents: {
 		{heading: "EVENT", least: 8, most: 8}, {heading: "KIND", least: 7, most: 7}, {heading: "PROCESS", least: 12, most: 22, extra: 2},
 		{heading: "USER", least: 8, most: 10, extra: 4}, {heading: "NAME", least: 15, most: 48, end: true}, {heading: "ADDRESS", least: 15, most: 45, extra: 3},
-		{heading: "WHERE", least: 10, most: 28},
+		{heading: "WHERE", least: 14, most: 28},
 	},
 	paneNames: {
 		{heading: "NAME", least: 18, most: 60, end: true}, {heading: "ADDRESS", least: 15, most: 39, extra: 1}, {heading: "LEARNT BY", least: 12, most: 24, extra: 3},
