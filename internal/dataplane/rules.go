@@ -102,7 +102,7 @@ func (s *System) change(set *ruleset.Set) (complete bool, err error) {
 	s.noteTargets(set)
 	s.former = staged.former
 	// In force now. If the rest fails, `staged` stays set, and the next command does it.
-	if s.finishChange() != nil {
+	if s.finishChange(&staged) != nil {
 		return true, nil
 	}
 	late, err := s.recorded(staged.has)
@@ -146,6 +146,14 @@ func (s *System) prepare(set *ruleset.Set, generation uint32) (staged, error) {
 	if err != nil {
 		return staged{}, err
 	}
+	next := s.numbered(c, former, numbers)
+	next.meta.Rules, next.meta.Digest = uint32(set.Len()), sha256.Sum256(text)
+	next.meta.TextBytes, err = s.pinText(generation, text, formerText(former))
+	return next, err
+}
+
+// numbered gives a compiled rule set's targets the kernel's numbers.
+func (s *System) numbered(c ruleset.Compiled, former map[uint64]pattern.Name, numbers []uint32) staged {
 	next := staged{entries: append(c.Entries, s.formerEntries(c, former)...), prefixes: withGuard(c.Prefixes), compiled: c, former: former}
 	number := func(r *ruleset.Ref) {
 		if *r&ruleset.ChoiceBit == 0 {
@@ -165,12 +173,8 @@ func (s *System) prepare(set *ruleset.Set, generation uint32) (staged, error) {
 	}
 	number(&c.Default)
 	next.choices = s.rawChoices(c.Choices)
-	next.meta = learnRuleset{
-		Rules: uint32(set.Len()), DefaultRef: uint32(c.Default), Prefixes: uint32(len(next.prefixes)),
-		Digest: sha256.Sum256(text),
-	}
-	next.meta.TextBytes, err = s.pinText(generation, text, formerText(former))
-	return next, err
+	next.meta = learnRuleset{DefaultRef: uint32(c.Default), Prefixes: uint32(len(next.prefixes))}
+	return next
 }
 
 // stage fills the slot that is not in force. It returns when no program runs that missed `staged`: the patterns, which every
@@ -218,9 +222,9 @@ func (s *System) inner(outer string) (*ebpf.Map, error) {
 	return m, nil
 }
 
-// finishChange forgets the rule set that is not in force, and what a killed change left. Deleting an inner
-// map waits for the programs that still use it.
-func (s *System) finishChange() error {
+// finishChange forgets the rule set that is not in force, and what a killed change left; inForce is the other as it was put in
+// force, nil where that is not known any more. Deleting an inner map waits for the programs that still use it.
+func (s *System) finishChange(inForce *staged) error {
 	for _, outer := range innerMaps {
 		there, err := s.maps[outer].LookupBytes(1 - s.slot())
 		if err == nil && there != nil {
@@ -228,6 +232,11 @@ func (s *System) finishChange() error {
 		}
 		if err != nil && !isNotExist(err) {
 			return fmt.Errorf("forget the former rule set: %w", err)
+		}
+	}
+	if s.state.Staged != 0 {
+		if err := s.forgetHits(inForce); err != nil {
+			return err
 		}
 	}
 	texts, err := pinsIn(s.tree.dir("text"))

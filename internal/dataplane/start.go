@@ -297,7 +297,7 @@ func (s *System) enable(own []netip.Addr) error {
 	if err := s.setOwn(own); err != nil {
 		return err
 	}
-	if err := s.finishChange(); err != nil {
+	if err := s.finishChange(nil); err != nil {
 		return err
 	}
 	s.setEnabled(1)

@@ -91,7 +91,7 @@ func (s *System) mend(own func() ([]netip.Addr, error)) error {
 		return err
 	}
 	if s.state.Staged != 0 {
-		if err := s.finishChange(); err != nil {
+		if err := s.finishChange(nil); err != nil {
 			return err
 		}
 	}
