@@ -66,7 +66,7 @@ func (a *app) printMetrics(s metrics.Snapshot) error {
 
 func (a *app) writeMetrics(s metrics.Snapshot, file string) error {
 	if err := s.WriteFile(file); err != nil {
-		return err
+		return fmt.Errorf("write the metrics: %s", err.Error()) // not as an error of a file that was to be read
 	}
 	if a.output != "json" {
 		return nil

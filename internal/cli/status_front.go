@@ -3,6 +3,7 @@ package cli
 import (
 	"cmp"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -20,6 +21,9 @@ const (
 	screenHeight = 24
 	leastLines   = 19
 )
+
+// leastUplinks is how many lines the interfaces have at least.
+const leastUplinks = 2
 
 // mostWarnings is how many warnings status prints, and mostFrontLeaks how many leaks.
 const (
@@ -54,7 +58,7 @@ func (o overview) front(height int) []string {
 	groups := o.groups()
 	const more = "everything: domain-route status --all; each counter: docs/counters.md"
 	left := height - len(lines) - len(learnt) - len(groups) - 1
-	leaks := o.leakLines(mostFrontLeaks)
+	leaks := o.leakLines(min(mostFrontLeaks, left-leastUplinks-1))
 	uplinks := o.uplinkLines(left - len(leaks))
 	left -= len(leaks) + len(uplinks)
 	lines = append(append(lines, uplinks...), learnt...)
@@ -126,7 +130,7 @@ func (o overview) learntWords() string {
 	return words
 }
 
-// uplinkLines are the interfaces, of at most so many lines: first those that do not work, then those with the most hits.
+// uplinkLines are the interfaces, of at most so many lines: those that do not work, and those with the most hits.
 func (o overview) uplinkLines(most int) []string {
 	if !o.Home {
 		return []string{"interfaces: those of another network namespace, which is not to be seen from here"}
@@ -134,16 +138,30 @@ func (o overview) uplinkLines(most int) []string {
 	if len(o.uplinks) == 0 {
 		return nil
 	}
-	uplinks := slices.SortedStableFunc(slices.Values(o.uplinks), func(x, y uplink) int {
-		return cmp.Or(trueFirst(!x.usable(), !y.usable()), cmp.Compare(y.hits, x.hits), cmp.Compare(y.rules, x.rules))
-	})
 	lines := []string{"interfaces of the rules' targets:"}
 	room := max(most-1, 1)
-	if len(uplinks) > room {
-		lines = append(lines, uplinkTable(uplinks[:room-1])...)
-		return append(lines, fmt.Sprintf("  and %d more", len(uplinks)-room+1))
+	if len(o.uplinks) <= room {
+		return append(lines, uplinkTable(o.mostUsed(room))...)
 	}
-	return append(lines, uplinkTable(uplinks)...)
+	lines = append(lines, uplinkTable(o.mostUsed(room-1))...)
+	return append(lines, fmt.Sprintf("  and %d more", len(o.uplinks)-room+1))
+}
+
+// mostUsed are so many interfaces: half of them may be ones that do not work, and more if not enough others are there.
+func (o overview) mostUsed(room int) []uplink {
+	sorted := slices.SortedStableFunc(slices.Values(o.uplinks), func(x, y uplink) int {
+		return cmp.Or(cmp.Compare(y.hits, x.hits), cmp.Compare(y.rules, x.rules))
+	})
+	var work, broken []uplink
+	for _, u := range sorted {
+		if u.usable() {
+			work = append(work, u)
+		} else {
+			broken = append(broken, u)
+		}
+	}
+	some := min(len(broken), max(room-len(work), (room+1)/2))
+	return append(broken[:some:some], work[:min(len(work), room-some)]...)
 }
 
 // uplinkTable aligns interfaces.
@@ -169,27 +187,24 @@ func padded(s string, width int) string {
 	return s + strings.Repeat(" ", max(width-lipgloss.Width(printable(s)), 0))
 }
 
-func trueFirst(x, y bool) int {
-	switch {
-	case x == y:
-		return 0
-	case x:
-		return -1
-	}
-	return 1
-}
-
-// leakLines are the last leaks.
+// leakLines are the last leaks under a heading; without room for one below it, the last is told on one line.
 func (o overview) leakLines(most int) []string {
 	if len(o.leaks) == 0 {
 		return nil
 	}
+	if most < 1 {
+		return []string{"last leak: " + leakWords(o.leaks[0])}
+	}
 	lines := []string{"not steered although the name has a rule, the last ones:"}
 	for _, l := range o.leaks[:min(len(o.leaks), most)] {
-		lines = append(lines, fmt.Sprintf("  %s %s %s port %d by %s (pid %d, uid %d)", l.When.Local().Format("01-02 15:04:05"),
-			dash(nameText(l.Name)), l.Address, l.Port, l.Comm, l.PID, l.UID))
+		lines = append(lines, "  "+leakWords(l))
 	}
 	return lines
+}
+
+func leakWords(l dataplane.Leak) string {
+	return fmt.Sprintf("%s %s (pid %d): %s, %s", l.When.Local().Format("01-02 15:04:05"), l.Comm, l.PID, dash(nameText(l.Name)),
+		netip.AddrPortFrom(l.Address, l.Port))
 }
 
 // counterGroup is a group of counters that are not 0.

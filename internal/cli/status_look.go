@@ -86,9 +86,12 @@ func (o *overview) more(s *dataplane.System) (err error) {
 	return err
 }
 
+// versionBytes is how much of a version the kernel's state has room for.
+const versionBytes = 31
+
 // versionWarnings tell that another version than this one is loaded.
 func versionWarnings(st dataplane.Status) []string {
-	if st.State != dataplane.StateStarted || st.Version == "" || st.Version == version {
+	if st.State != dataplane.StateStarted || st.Version == "" || st.Version == version[:min(len(version), versionBytes)] {
 		return nil
 	}
 	return []string{"the programs in the kernel are those of version " + st.Version + ", this command is " + version + "; update them in place: domain-route start"}
