@@ -64,7 +64,6 @@ word does not count here), interfaces, leak, disagreements, notes.`,
 	}
 	cmd.Flags().Uint32Var(&pid, "process", 0, "for this process: its user, cgroup, and what it and its parents asked; a `PID`")
 	cmd.Flags().StringVar(&user, "user", "", "for this `user`, a name or a number, and no process in particular")
-	cmd.MarkFlagsMutuallyExclusive("process", "user")
 	return cmd
 }
 
@@ -93,6 +92,8 @@ func (a *app) explainText(arg string, pid, uid uint32) (string, error) {
 // whoAsked is for whom it is to be explained, by the flags.
 func whoAsked(byProcess bool, pid uint32, user string) (explainFor, error) {
 	switch {
+	case byProcess && user != "":
+		return explainFor{}, usageError{errors.New("--process has its user already; give that or --user")}
 	case byProcess:
 		who, err := processFor(pid)
 		if errors.Is(err, procs.ErrEnded) {
@@ -141,7 +142,8 @@ func (a *app) explained(s subject, who explainFor) (*explainResult, error) {
 	err := withSystem(e.read)
 	switch {
 	case errors.Is(err, dataplane.ErrNotStarted):
-		return r, e.notStarted()
+		e.notStarted()
+		return r, nil
 	case err != nil:
 		return nil, err
 	}

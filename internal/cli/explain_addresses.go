@@ -26,7 +26,7 @@ func (r *explainResult) sayAddresses(p *explainPage) {
 		label = ""
 	}
 	if told > mostAddresses {
-		p.say("", 0, "and %d addresses more: -o json, or domain-route rdns %s", told-mostAddresses, r.Subject)
+		p.say("", 0, "and %s more: -o json, or domain-route rdns =%s", addresses(told-mostAddresses), r.Subject)
 	}
 	if r.Kind == "name" && told == 0 && r.Started {
 		r.sayUnlearnt(p)
@@ -51,9 +51,16 @@ func (r *explainResult) sayElsewhere(p *explainPage, label string) {
 			p.say("", 0, "and %d others", len(order)-i)
 			break
 		}
-		p.say(label, 0, "by %s for %d addresses, which counts for that alone, not here", who, addrs[who])
+		p.say(label, 0, "%s, %s: does not count here", who, addresses(addrs[who]))
 		label = ""
 	}
+}
+
+func addresses(n int) string {
+	if n == 1 {
+		return "1 address"
+	}
+	return fmt.Sprintf("%d addresses", n)
 }
 
 // sayUnlearnt says what it means that no address is known.
@@ -70,34 +77,43 @@ func (r *explainResult) sayUnlearnt(p *explainPage) {
 
 // sayAddress tells of one address where it goes, and what is known of it.
 func (r *explainResult) sayAddress(p *explainPage, label string, a explainAddress) {
-	says := r.saysAddress(a)
-	if i := strings.Index(says, " (ifindex"); i >= 0 {
-		says = says[:i]
-	}
-	by := ""
+	says, _, _ := strings.Cut(r.saysAddress(a), " (ifindex")
+	p.say(label, 0, "%s -> %s%s", a.Address, says, r.byText(a))
 	switch {
-	case a.Alone != "" || r.unseen() != "":
-	case a.By == dataplane.ByName && a.Name != "" && a.Name != r.Subject:
-		by = ", by the name " + a.Name
-	case a.By == dataplane.ByAddress:
-		by = ", by the rule for addresses " + a.Rule
-	case a.By == dataplane.ByDefault:
-		by = ", by the default rule"
-	}
-	p.say(label, 0, "%s -> %s%s", a.Address, says, by)
-	if a.Route != nil && !a.Route.OK {
+	case a.Route == nil:
+	case !a.Route.OK:
 		p.say("", 1, "fails at once: no %s route by %s", family(a), a.Place.Interface)
-	} else if a.Route != nil && a.Route.Source.IsValid() {
+	case a.Route.Source.IsValid():
 		p.say("", 1, "from %s%s", a.Route.Source, gatewayText(a.Route))
 	}
 	if len(a.Names) == 0 && r.Kind == "address" && a.Alone == "" {
 		p.say("", 1, "no name was learnt for it that counts here")
 	}
+	r.sayNames(p, a.Names)
+}
+
+// byText says by what an address has its verdict, where that is not the name asked about.
+func (r *explainResult) byText(a explainAddress) string {
+	switch {
+	case a.Alone != "" || r.unseen() != "":
+	case a.By == dataplane.ByName && a.Name != "" && a.Name != r.Subject:
+		return ", by the name " + a.Name
+	case a.By == dataplane.ByAddress:
+		return ", by the rule for addresses " + a.Rule
+	case a.By == dataplane.ByDefault:
+		return ", by the default rule"
+	}
+	return ""
+}
+
+// sayNames tells of the names that were learnt for an address; not of those at levels behind the one that decides that are
+// told already.
+func (r *explainResult) sayNames(p *explainPage, names []explainName) {
 	told := map[string]bool{}
 	conflict := false
-	for _, n := range a.Names {
+	for _, n := range names {
 		if !n.Asked && told[n.Name] {
-			continue // the same at a level behind the one that decides
+			continue
 		}
 		told[n.Name] = true
 		conflict = conflict || n.Conflict && n.Asked
@@ -176,29 +192,36 @@ func (r *explainResult) whoText(level dataplane.Level, pid, uid uint32) string {
 func (r *explainResult) sayInterfaces(p *explainPage) {
 	label := "interface"
 	for _, i := range r.Interfaces {
-		if !i.Exists {
+		switch {
+		case !i.Exists:
 			p.say(label, 0, "%s does not exist", i.Name)
-			label = ""
-			continue
+		case !i.Up:
+			p.say(label, 0, "%s: down; connections by it fail at once: ip link set %s up", i.Name, i.Name)
+		default:
+			r.sayInterface(p, label, i)
 		}
-		var addrs []string
-		six := false
-		for _, a := range i.Addrs {
-			addrs = append(addrs, a.String())
-			six = six || a.Addr().Is6()
-		}
-		p.say(label, 0, "%s: %s; %s", i.Name, r.stateOf(i.Name), orElse(strings.Join(addrs, " "), "no address"))
 		label = ""
-		p.say("", 1, "default routes by it: IPv4 %s; IPv6 %s", defaultText(i.Default4), defaultText(i.Default6))
-		if !six {
-			p.say("", 1, "no IPv6 address: connections by it over IPv6 fail at once")
-		}
-		if i.Ethernet && len(i.Default4) == 0 {
-			p.say("", 1, "without an IPv4 default route only its own network can be reached: ip route add default via GATEWAY dev %s metric 9999", i.Name)
-		}
-		if i.RPFilter == 1 {
-			p.say("", 1, "rp_filter is 1: the kernel drops IPv4 answers; sysctl -w net.ipv4.conf.%s.rp_filter=2", strings.ReplaceAll(i.Name, ".", "/"))
-		}
+	}
+}
+
+// sayInterface tells of an interface that is up what connections by it come to.
+func (r *explainResult) sayInterface(p *explainPage, label string, i explainInterface) {
+	var addrs []string
+	six := false
+	for _, a := range i.Addrs {
+		addrs = append(addrs, a.String())
+		six = six || a.Addr().Is6()
+	}
+	p.say(label, 0, "%s: %s; %s", i.Name, r.stateOf(i.Name), orElse(strings.Join(addrs, " "), "no address"))
+	p.say("", 1, "default routes by it: IPv4 %s; IPv6 %s", defaultText(i.Default4), defaultText(i.Default6))
+	if !six {
+		p.say("", 1, "no IPv6 address: connections by it over IPv6 fail at once")
+	}
+	if i.Ethernet && len(i.Default4) == 0 {
+		p.say("", 1, "without an IPv4 default route only its own network can be reached: ip route add default via GATEWAY dev %s metric 9999", i.Name)
+	}
+	if i.RPFilter == 1 {
+		p.say("", 1, "rp_filter is 1: the kernel drops IPv4 answers; sysctl -w net.ipv4.conf.%s.rp_filter=2", strings.ReplaceAll(i.Name, ".", "/"))
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/domain-route/domain-route/internal/pattern"
 	"github.com/domain-route/domain-route/internal/ruleio"
 	"github.com/domain-route/domain-route/internal/ruleset"
 )
@@ -51,12 +52,16 @@ func (e *explainer) where() (map[ruleio.Asked]ruleio.Where, error) {
 	return config.Where(loadOptions{}.with(in), asked)
 }
 
-// reason is why the rule that decides comes before another one.
+// reason is why the rule that decides comes before another one that is for the same, or that another name decides.
 func (e *explainer) reason(other way) string {
 	if other.decides {
 		return ""
 	}
+	named := other.Pattern.Kind != pattern.Prefix && other.Pattern.Kind != pattern.Default
 	for _, w := range e.ways {
+		if named && e.subject.name != "" && w.decides && !w.Pattern.Matches(e.subject.name) {
+			return otherName
+		}
 		if why := ruleset.Precedence(w.Rule, other.Rule); w.decides && why != ruleset.NoOrder {
 			return string(why)
 		}
@@ -90,14 +95,14 @@ func userText(uid uint32, name string) string {
 }
 
 // notStarted explains what the configuration's rules would do.
-func (e *explainer) notStarted() error {
+func (e *explainer) notStarted() {
 	r := e.result
 	r.Verdict = explainPlace{Verdict: "off"}
 	r.Answer = r.Subject + " -> not steered: domain-route is not started"
 	l, err := e.loadConfig(loadOptions{quiet: true})
 	if err != nil {
 		e.note("the configuration cannot be read: %v", err)
-		return nil
+		return
 	}
 	who := ruleset.Who{UID: r.For.UID}
 	e.offCandidates(l.Rules, who)
@@ -110,7 +115,6 @@ func (e *explainer) notStarted() error {
 	default:
 		e.note("once it is started (domain-route start), this rule of the configuration is for it")
 	}
-	return nil
 }
 
 // offCandidates are the rules that would be for what was asked.

@@ -145,24 +145,16 @@ func (e *explainer) address(judge *dataplane.Judge, to netip.Addr) error {
 		return err
 	}
 	row := explainAddress{
-		Address: to, Place: placeOf(x.Place), Alone: x.Alone, By: x.By, Name: nameText(x.Deciding), Rule: x.Rule, Condition: x.Condition,
+		Address: to, Alone: x.Alone, By: x.By, Name: nameText(x.Deciding), Rule: x.Rule, Condition: x.Condition,
 		Level: x.Level, Hinted: x.Hinted, Names: []explainName{}, explained: x,
 	}
 	if x.By != dataplane.ByNone {
-		row.Target = x.Verdict.Target.String()
+		row.Target = x.Target.String()
 	}
 	if x.Live.Ruled {
 		row.Kernel = x.Live.Target.String()
 	}
-	if len(x.Disagreements) > 0 && x.Alone == "" { // packets go where the kernel sends them
-		row.Place = placeOf(dataplane.Place{Outcome: dataplane.Untouched})
-		if x.Live.Ruled {
-			row.Place = placeOf(dataplane.Resolve(x.Live.Target, e.devices.find))
-		}
-	}
-	if who.Reach != dataplane.Within && who.Reach != dataplane.ReachesUnchecked {
-		row.Place = placeOf(dataplane.Place{Outcome: dataplane.Untouched})
-	}
+	row.Place = placeOf(e.place(x))
 	e.result.Disagreements = append(e.result.Disagreements, x.Disagreements...)
 	decided := false
 	for _, asked := range x.Asked {
@@ -175,6 +167,20 @@ func (e *explainer) address(judge *dataplane.Judge, to netip.Addr) error {
 	row.Counts = row.Counts || e.subject.name == ""
 	e.result.Addresses = append(e.result.Addresses, row)
 	return nil
+}
+
+// place is what becomes of a connect: packets go where the kernel sends them.
+func (e *explainer) place(x dataplane.Explanation) dataplane.Place {
+	left := dataplane.Place{Outcome: dataplane.Untouched}
+	switch {
+	case e.result.unseen() != "":
+		return left
+	case len(x.Disagreements) == 0 || x.Alone != "":
+		return x.Place
+	case !x.Live.Ruled:
+		return left
+	}
+	return dataplane.Resolve(x.Live.Target, e.devices.find)
 }
 
 func heardRow(asked dataplane.Asked, h dataplane.Heard, gotTo bool) explainName {

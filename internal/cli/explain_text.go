@@ -123,6 +123,8 @@ func (r *explainResult) sayRules(p *explainPage) {
 		switch {
 		case !w.Holds:
 			p.say("", 1, "not %s: %s%s", text, strings.Join(w.Unmet, "; "), r.short(w))
+		case w.Reason == otherName:
+			p.say("", 1, "not %s: %s%s", text, w.Reason, r.short(w))
 		case w.Reason != "":
 			p.say("", 1, "before %s: %s%s", text, w.Reason, r.short(w))
 		case w.Pattern == "default":
@@ -156,6 +158,9 @@ func (r *explainResult) sayNoRule(p *explainPage) {
 func (r *explainResult) leftAlone() bool {
 	return r.unseen() != "" || len(r.counting()) > 0 && r.counting()[0].Alone != ""
 }
+
+// otherName is why a rule of the name asked about does not decide, although it holds.
+const otherName = "another name that the address has decides"
 
 // origin says where a rule comes from.
 func (r *explainResult) origin(w explainRule) string {

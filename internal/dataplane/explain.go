@@ -167,8 +167,8 @@ func heardNames(o *opinion) []Heard {
 	// From before and after a rule change a name can be there twice: the later counts.
 	there := map[uint64]bool{}
 	o.heard = slices.DeleteFunc(o.heard, func(h heard) bool {
-		twice := there[h.learnLearnt.Name]
-		there[h.learnLearnt.Name] = true
+		twice := there[h.Name]
+		there[h.Name] = true
 		return twice
 	})
 	for i, h := range o.heard {

@@ -172,7 +172,7 @@ func (m *liveMaps) current(l learnLearnt) (uint32, error) {
 	if err != nil || uint32(l.Match>>32) != m.generation {
 		return number, err
 	}
-	kept, err := m.resolve(uint32(l.Match))
+	kept, err := m.resolve(refIn(l.Match))
 	if err == nil && kept != number && name != "" {
 		m.stale = append(m.stale, name)
 	}
@@ -293,10 +293,10 @@ func (m *liveMaps) leads(ref uint32) (ruled bool, t ruleset.Target, err error) {
 // disagreements says where the maps come to something else than the rules.
 func (e *Explanation) disagreements(unhinted bool) []string {
 	var all []string
-	ruled := e.By != ByNone || e.Verdict.Target != ruleset.Target{}
-	if ruled != e.Live.Ruled || e.Verdict.Target != e.Live.Target {
+	ruled := e.By != ByNone || e.Target != ruleset.Target{}
+	if ruled != e.Live.Ruled || e.Target != e.Live.Target {
 		all = append(all, fmt.Sprintf("%v: the rules say %s, the kernel's maps %s", e.Address,
-			sayTarget(ruled, e.Verdict.Target), sayTarget(e.Live.Ruled, e.Live.Target)))
+			sayTarget(ruled, e.Target), sayTarget(e.Live.Ruled, e.Live.Target)))
 	}
 	if unhinted {
 		all = append(all, fmt.Sprintf("%v: a name with a rule was learnt for it, but connect does not look: its bit among the hints is not set", e.Address))

@@ -1,0 +1,216 @@
+package explain
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/cilium/ebpf"
+
+	"github.com/domain-route/domain-route/e2e/harness"
+	"github.com/domain-route/domain-route/e2e/routes/via"
+	"github.com/domain-route/domain-route/internal/lab"
+)
+
+// says runs explain and wants words in what it says.
+func says(t *testing.T, h *harness.Host, code int, words []string, args ...string) string {
+	t.Helper()
+	r := h.Run(append([]string{"explain"}, args...)...)
+	said := strings.Join(strings.Fields(r.Stdout), " ")
+	for _, w := range words {
+		if !strings.Contains(said, w) {
+			t.Errorf("explain %v does not say %q:\n%s%s", args, w, r.Stdout, r.Stderr)
+		}
+	}
+	if r.Code != code {
+		t.Errorf("explain %v: exit %d, want %d\n%s%s", args, r.Code, code, r.Stdout, r.Stderr)
+	}
+	return r.Stdout
+}
+
+// What nobody steers is said: nothing started, other namespaces, outside of the cgroup, and who has ended.
+func TestNotSteered(t *testing.T) {
+	s := newSite(t, map[string]string{"config.yaml": "rules: [{match: a.test, target: vpn0}]\n"})
+	off := s.explain(1, "www.a.test")
+	for _, words := range []string{"www.a.test -> not steered: domain-route is not started", "a.test -> vpn0", "/mnt/config.yaml:1", "domain-route start"} {
+		if !strings.Contains(off, words) {
+			t.Errorf("not started: no %q in\n%s", words, off)
+		}
+	}
+	if off := s.explain(1, "b.test"); !strings.Contains(off, "no rule of the configuration") {
+		t.Errorf("not started, no rule:\n%s", off)
+	}
+	s.start()
+	outside := s.MustAgent(lab.AgentOptions{UID: alice, OutsideCgroup: true})
+	says(t, s.Host, 1, []string{"a.test -> left alone: process", "is outside of the cgroup that is steered"}, "a.test", "--process", fmt.Sprint(outside.PID))
+	other := s.MustAgent(lab.AgentOptions{UID: alice, NS: s.Internet})
+	says(t, s.Host, 1, []string{"a.test -> left alone: process", "is in another network namespace"}, "a.test", "--process", fmt.Sprint(other.PID))
+	ended := exec.Command("/bin/true")
+	check(t, ended.Run())
+	for args, words := range map[string]string{
+		fmt.Sprintf("a.test --process %d", ended.ProcessState.Pid()): "there is no process",
+		"a.test --user nobody-has-this-name":                         "no such name",
+		"a.test --user 7 --process 1":                                "has its user already",
+		"a.test --process x":                                         "invalid argument",
+		"":                                                           "wrong number of arguments",
+	} {
+		if r := s.Run(append([]string{"explain"}, strings.Fields(args)...)...); r.Code != 2 || !strings.Contains(r.Stderr, words) || r.Stdout != "" {
+			t.Errorf("explain %s: exit %d, %q", args, r.Code, r.Stderr)
+		}
+	}
+}
+
+// Addresses of one name that go different ways are counted in the answer, and named.
+func TestDiffers(t *testing.T) {
+	h := harness.Started(t)
+	a := h.MustAgent(lab.AgentOptions{UID: alice})
+	one, two := h.MustHost(), h.MustHost("other.test")
+	h.DNS.Set("name.test", one.Addr4, two.Addr4, one.Addr6)
+	h.Must("rule", "add", "other.test", "vpn0")
+	check(t, via.Learn(a, "name.test", "other.test"))
+	says(t, h, 1, []string{"name.test -> differs, 3 addresses: 2 direct; 1 vpn0 (ifindex", "up): " + two.Addr4.String(),
+		two.Addr4.String() + " -> vpn0, by the name other.test", "CONFLICT"}, "name.test", "--process", fmt.Sprint(a.PID))
+	h.Must("rule", "add", "name.test", "vpn0")
+	says(t, h, 0, []string{"name.test -> vpn0 (ifindex"}, "name.test", "--process", fmt.Sprint(a.PID))
+	wantOwn(t, h, a)
+}
+
+// How long a name counts still is said, and what is known of one whose text is gone.
+func TestAges(t *testing.T) {
+	h := harness.Started(t)
+	a := h.MustAgent(lab.AgentOptions{})
+	server := h.MustHost("name.test")
+	h.DNS.SetTTL(0)
+	h.Must("rule", "add", "name.test", "vpn0")
+	check(t, via.Learn(a, "name.test"))
+	says(t, h, 0, []string{"the host (root or a service) asked 0 s ago, TTL over since 0 s, still counts for 59 min; decides"}, "name.test", "--user", fmt.Sprint(alice))
+	for _, name := range []string{"names_ruled", "names_plain"} {
+		m := pinned(t, name)
+		var hash uint64
+		var hashes []uint64
+		it := m.Iterate()
+		for value := make([]byte, m.ValueSize()); it.Next(&hash, &value); {
+			hashes = append(hashes, hash)
+		}
+		for _, hash := range hashes {
+			check(t, m.Delete(hash))
+		}
+	}
+	says(t, h, 0, []string{"-> vpn0 (ifindex", "that of a name whose text was evicted -> vpn0", "a name whose text was evicted (-> vpn0)"}, server.Addr4.String())
+}
+
+// wantOwn checks that a name that leads to the host itself is left alone, as connect does, also by decision.
+func wantOwn(t *testing.T, h *harness.Host, a *lab.Agent) {
+	t.Helper()
+	h.DNS.Set("own.test", h.Uplink("vpn0").Addr4)
+	h.Must("rule", "add", "own.test", "vpn0")
+	_, err := a.Resolve(lab.Query{Name: "own.test"})
+	check(t, err)
+	var got struct {
+		Decisions []struct {
+			Name, Verdict, Interface string
+			Own                      bool
+		}
+	}
+	h.JSON(&got, "decision")
+	seen := false
+	for _, d := range got.Decisions {
+		seen = seen || d.Name == "own.test"
+		if d.Name == "own.test" && (d.Verdict != "direct" || d.Interface != "" || !d.Own) {
+			t.Errorf("%+v", d)
+		}
+	}
+	if out := h.Must("decision"); !seen || !strings.Contains(out, "direct (own address)") {
+		t.Errorf("%s", out)
+	}
+	says(t, h, 1, []string{"own.test -> left alone (an address of this host)"}, "own.test", "--process", fmt.Sprint(a.PID))
+}
+
+func pinned(t *testing.T, name string) *ebpf.Map {
+	t.Helper()
+	m, err := ebpf.LoadPinnedMap("/sys/fs/bpf/domain-route/live/maps/"+name, nil)
+	check(t, err)
+	t.Cleanup(func() { m.Close() })
+	return m
+}
+
+// inForce is the map of the rules in force.
+func inForce(t *testing.T) *ebpf.Map {
+	t.Helper()
+	outer := pinned(t, "rules")
+	for slot := range uint32(2) {
+		var inner *ebpf.Map
+		if err := outer.Lookup(slot, &inner); err == nil {
+			t.Cleanup(func() { inner.Close() })
+			return inner
+		}
+	}
+	t.Fatal("no rules in force")
+	return nil
+}
+
+// Where the kernel's maps are not what the rules say, that is told first, the answer is where packets go, and the exit is 1.
+func TestDisagreement(t *testing.T) {
+	h := harness.Started(t)
+	a := h.MustAgent(lab.AgentOptions{UID: alice})
+	server := h.MustHost("name.test", "kept.test")
+	h.Must("rule", "add", "name.test", "vpn0")
+	h.Must("rule", "add", "gone.test", "lte0")
+	ask := func() []string { return []string{"name.test", "--process", fmt.Sprint(a.PID)} }
+	wantVia := func(want string) {
+		t.Helper()
+		if out := via.Out(h.Lab, a, via.TCP4, server); out != want {
+			t.Errorf("a connect goes to %s, want %s", out, want)
+		}
+	}
+	check(t, via.Learn(a, "name.test"))
+	says(t, h, 0, []string{"kernel agrees"}, ask()...)
+
+	hints := pinned(t, "hints")
+	before, err := hints.LookupBytes(uint32(0))
+	check(t, err)
+	check(t, hints.Put(uint32(0), make([]byte, len(before))))
+	wantVia("wan0")
+	says(t, h, 1, []string{"name.test -> direct", "DISAGREE", "its bit among the hints is not set", "apply -f FILE"}, ask()...)
+	check(t, hints.Put(uint32(0), before))
+	wantVia("vpn0")
+
+	targets := pinned(t, "targets")
+	raw, err := targets.LookupBytes(uint32(1))
+	check(t, err)
+	damaged := append([]byte{}, raw...)
+	damaged[0], damaged[2] = 3, 0 // TARGET_BLOCK, without a chain
+	check(t, targets.Put(uint32(1), damaged))
+	wantVia("EHOSTUNREACH")
+	says(t, h, 1, []string{"name.test -> blocked", "DISAGREE " + "name.test: the rules say vpn0, the kernel's maps"}, ask()...)
+	says(t, h, 1, []string{server.Addr4.String() + " -> blocked", "DISAGREE"}, server.Addr4.String(), "--process", fmt.Sprint(a.PID))
+	check(t, targets.Put(uint32(1), raw))
+	wantVia("vpn0")
+
+	rules := inForce(t)
+	var hash uint64
+	for it, value := rules.Iterate(), make([]byte, rules.ValueSize()); it.Next(&hash, &value); {
+		check(t, rules.Put(hash, make([]byte, rules.ValueSize())))
+	}
+	says(t, h, 1, []string{"DISAGREE name.test: the rules say vpn0, the kernel's maps nothing", "kept with the learnt name name.test is not what its rule says"}, ask()...)
+	wantVia("vpn0") // as it was matched when it was learnt
+	h.Must("flush")
+	check(t, via.Learn(a, "name.test"))
+	wantVia("wan0")
+	says(t, h, 1, []string{"name.test -> direct", "DISAGREE"}, ask()...)
+	out := says(t, h, 1, nil, append(ask(), "-o", "json")...)
+	if !strings.Contains(out, `"disagreements": [`) || !strings.Contains(out, `"steered": false`) {
+		t.Errorf("%s", out)
+	}
+
+	// The cure that is told.
+	file := h.Dir + "/rules.txt"
+	check(t, os.WriteFile(file, []byte(h.Must("rule", "list")), 0o600))
+	h.Must("stop")
+	h.Must("start", "--cgroup", h.Cgroup, "--flush=no")
+	h.Must("apply", "-f", file)
+	check(t, via.Learn(a, "name.test"))
+	says(t, h, 0, []string{"kernel agrees"}, ask()...)
+}
