@@ -147,6 +147,7 @@ connect.`,
 	root.SetHelpCommand(a.help(root))
 	root.AddCommand(a.start(), a.stop(), a.status(), a.metrics(), a.rule(), a.rdns(), a.flush(), a.decision(), a.explain(), a.reset(),
 		a.apply(), a.importLists(), a.export(), a.schema(), a.version(), a.watch(), a.top(), a.doctor())
+	completeLive(root)
 	return root
 }
 

@@ -33,6 +33,8 @@ func (a *app) help(root *cobra.Command) *cobra.Command {
 	return &cobra.Command{
 		Use:   "help [COMMAND]",
 		Short: "Explain a command",
+
+		ValidArgsFunction: completeCommands,
 		RunE: func(_ *cobra.Command, given []string) error {
 			cmd, rest, err := root.Find(given)
 			if err != nil || len(rest) > 0 {

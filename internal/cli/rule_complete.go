@@ -2,70 +2,79 @@ package cli
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/domain-route/domain-route/internal/dataplane"
-	"github.com/domain-route/domain-route/internal/netdev"
 	"github.com/domain-route/domain-route/internal/ruleset"
 )
 
-// completeRuleAdd offers the patterns and the interfaces there are.
-func completeRuleAdd(cmd *cobra.Command, given []string, start string) ([]string, cobra.ShellCompDirective) {
+// completeRuleAdd offers the names that are learnt and have no rule yet, and those that have one, since that may be replaced;
+// then targets, then conditions.
+func completeRuleAdd(_ *cobra.Command, given []string, start string) ([]string, cobra.ShellCompDirective) {
+	switch len(given) {
+	case 0:
+		return offer(patternsAndNames(start), start), cobra.ShellCompDirectiveNoFileComp
+	case 1:
+		words := offer(targetWords(start), start)
+		directive := cobra.ShellCompDirectiveNoFileComp
+		if slices.Equal(words, []string{"mark:"}) {
+			directive |= cobra.ShellCompDirectiveNoSpace
+		}
+		return words, directive
+	}
+	return completeCondition(given[2:], start)
+}
+
+// completeRuleDel offers patterns, then the conditions that the rules with the pattern have.
+func completeRuleDel(_ *cobra.Command, given []string, start string) ([]string, cobra.ShellCompDirective) {
 	if len(given) == 0 {
-		return completePatterns(cmd, given, start)
+		return offer(presentPatterns(start), start), cobra.ShellCompDirectiveNoFileComp
 	}
-	words := []string{"direct", "block", "mark:"}
-	if len(given) > 1 {
-		return []string{"user=", "cgroup="}, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
-	}
-	if devices, err := netdev.List(); err == nil {
-		for _, d := range devices {
-			if !d.Loopback {
-				words = append(words, d.Name)
+	return offer(conditionsOf(given[0]), start), cobra.ShellCompDirectiveNoFileComp
+}
+
+// completeCondition offers user= and cgroup=, and what may follow. Below a cgroup there may be more: no space yet.
+func completeCondition(given []string, start string) ([]string, cobra.ShellCompDirective) {
+	var words []string
+	directive := cobra.ShellCompDirectiveNoFileComp
+	switch {
+	case strings.HasPrefix(start, "user="):
+		words = prefixed("user=", users(""))
+	case strings.HasPrefix(start, "cgroup="):
+		words = prefixed("cgroup=", cgroups(strings.TrimPrefix(start, "cgroup=")))
+		directive |= cobra.ShellCompDirectiveNoSpace
+	default:
+		for _, w := range []string{"user=", "cgroup="} {
+			if !slices.ContainsFunc(given, func(g string) bool { return strings.HasPrefix(g, w) }) {
+				words = append(words, w)
 			}
 		}
+		directive |= cobra.ShellCompDirectiveNoSpace
 	}
-	return words, cobra.ShellCompDirectiveNoFileComp
+	return offer(words, start), directive
 }
 
-func completePatterns(_ *cobra.Command, given []string, _ string) ([]string, cobra.ShellCompDirective) {
-	var words []string
-	if len(given) == 0 {
-		words = presentPatterns()
+func prefixed(prefix string, words []string) []string {
+	all := make([]string, len(words))
+	for i, w := range words {
+		all[i] = prefix + w
 	}
-	return words, cobra.ShellCompDirectiveNoFileComp
+	return all
 }
 
-// mostCompleted is how many patterns a shell is offered.
-const mostCompleted = 10000
+// completePatterns is for commands with one pattern.
+func completePatterns(cmd *cobra.Command, given []string, start string) ([]string, cobra.ShellCompDirective) {
+	return first(presentPatterns)(cmd, given, start)
+}
 
 // peekRules reads the running rules without waiting for other commands; nil: they cannot be had.
-func peekRules() *ruleset.Set {
-	s, err := dataplane.Peek()
-	if err != nil {
-		return nil
-	}
-	defer s.Close()
-	set, err := s.Rules()
-	if err != nil {
-		return nil
-	}
-	return set
-}
-
-// presentPatterns is for completion: nothing is waited for, and what fails gives none.
-func presentPatterns() []string {
-	set := peekRules()
-	if set == nil {
-		return nil
-	}
-	var words []string
-	for r := range set.All() {
-		if len(words) == mostCompleted {
-			break
+func peekRules() (set *ruleset.Set) {
+	glimpse(func(s *dataplane.System) {
+		if rules, err := s.Rules(); err == nil {
+			set = rules
 		}
-		words = append(words, r.Pattern.String())
-	}
-	return slices.Compact(words) // a pattern may have rules with several conditions
+	})
+	return set
 }

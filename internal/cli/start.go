@@ -91,7 +91,7 @@ only for the one without is steered if his user or the host asked for the other.
 	flags.history.add(cmd)
 	cmd.Flags().BoolVar(&flags.verifierLog, "verifier-log", false, "if the kernel refuses a program, print its whole log")
 	_ = cmd.MarkFlagDirname("cgroup")
-	_ = cmd.RegisterFlagCompletionFunc("observe", cobra.FixedCompletions([]string{"sockets", "libc", "tc"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("observe", always(observerWords))
 	return cmd
 }
 

@@ -88,8 +88,8 @@ stopped; 2: usage; 3: refused.`,
 	flags.Uint64Var(&o.count, "count", 0, "end after so many events (0: never)")
 	flags.DurationVar(&o.duration, "for", 0, "end after this `time`, such as 10s (0: never)")
 	_ = cmd.RegisterFlagCompletionFunc("kind", cobra.FixedCompletions(kindNames(), cobra.ShellCompDirectiveNoFileComp))
-	_ = cmd.RegisterFlagCompletionFunc("name", completePatterns)
-	_ = cmd.RegisterFlagCompletionFunc("process", cobra.NoFileCompletions)
+	_ = cmd.RegisterFlagCompletionFunc("name", always(patternsAndNames))
+	_ = cmd.RegisterFlagCompletionFunc("process", always(processWords))
 	return cmd
 }
 
