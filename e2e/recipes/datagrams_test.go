@@ -25,7 +25,7 @@ exec "$@"`)
 	flow := s.flow(gamer, arena) // began before there were rules
 	s.heard(flow, "eth0")
 
-	s.run("The rules")
+	s.wantText(s.run("The rules"), "learnt", "steered", "example.com", "eth1")
 	s.wantSeen(s.run("See that it works"), "eth1")
 	s.goes("example.com", "eth1")
 	s.goes("example.org", "eth0")
