@@ -3,6 +3,7 @@ package recipes
 import (
 	"net/netip"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -169,6 +170,9 @@ func (s *story) asBefore(was []string, names ...string) {
 	}
 	if r := s.Host.Run("status"); r.Code != 1 {
 		s.t.Errorf("domain-route is still started: %s", r.Stdout)
+	}
+	if left, err := filepath.Glob("/etc/domain-route/config.d/*"); err != nil || len(left) > 0 {
+		s.t.Errorf("left of the configuration: %v (%v)", left, err)
 	}
 }
 
