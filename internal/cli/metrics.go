@@ -36,7 +36,7 @@ Exit codes: 0 done, 2 wrong usage, 3 refused, or the file cannot be written.`,
 					return usageError{err}
 				}
 			}
-			o, err := a.lookAround()
+			o, err := a.lookAround(series > 0)
 			if err != nil {
 				return err
 			}
@@ -77,21 +77,22 @@ func (a *app) writeMetrics(s metrics.Snapshot, file string) error {
 // snapshot is the overview in the words of package metrics.
 func (o overview) snapshot(series int) metrics.Snapshot {
 	s := metrics.Snapshot{
-		State: o.State, Started: o.State == dataplane.StateStarted, CommandVersion: printable(version), MaxHits: series,
+		State: o.State, Started: o.State == dataplane.StateStarted, CommandVersion: printable(version),
 		States:  []string{dataplane.StateStarted, dataplane.StateStopped, dataplane.StateUnfinished, dataplane.StateForeign, dataplane.StateDamaged},
 		Version: printable(o.Version), Layout: dataplane.Layout, Since: o.Since, Warnings: len(o.Warnings), History: o.History, Audit: o.Audit,
 		Configuration: metrics.Configuration{Readable: o.config.Error == "", Differs: o.config.Differs || len(o.config.Settings) > 0},
-		Rules:         o.Rules, RulesHit: len(o.hits), Memory: o.Memory, Counters: map[string]uint64{},
+		Rules:         o.Rules, RulesHit: o.sums.Rules, Memory: o.Memory, Counters: map[string]uint64{},
 		Learnt: metrics.Learnt{Addresses: o.learnt.Addresses, Conflicts: o.learnt.Conflicts, Names: map[string]int{}},
 	}
-	for _, h := range o.hits {
+	s.OtherHits = o.sums.Sum
+	for _, h := range o.hits[:min(len(o.hits), series)] {
+		s.OtherHits -= min(h.Count, s.OtherHits)
 		s.Hits = append(s.Hits, metrics.Hit{
 			Pattern: printable(h.Rule.Pattern.String()), Condition: printable(h.Rule.Condition.String()), Target: printable(h.Rule.Target.String()), Count: h.Count,
 		})
 	}
-	sums := hitsByTarget(o.hits)
 	for _, t := range o.Targets {
-		s.Targets = append(s.Targets, metrics.Target{Text: printable(t.Target.String()), Rules: t.Rules, Hits: sums[t.Target]})
+		s.Targets = append(s.Targets, metrics.Target{Text: printable(t.Target.String()), Rules: t.Rules, Hits: o.sums.ByTarget[t.Target]})
 	}
 	for _, c := range o.Counters {
 		s.Counters[c.Name] = c.Value

@@ -120,7 +120,7 @@ the first datagram of one, that a rule decided.
 Exit codes: 0 started, 1 not, 3 it cannot be told, for want of permission for instance.`,
 		Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
-			o, err := a.lookAround()
+			o, err := a.lookAround(all || a.output == "json")
 			if err != nil {
 				return err
 			}
@@ -145,7 +145,7 @@ Exit codes: 0 started, 1 not, 3 it cannot be told, for want of permission for in
 func (o overview) data() statusResult {
 	r := statusResult{
 		State: o.State, Home: o.Home, Version: o.Version, Command: version, Observers: notNil(o.Observers), Cgroup: o.Cgroup, Rules: o.Rules,
-		Generation: o.Generation, History: o.History, Audit: o.Audit, Interfaces: []uplinkRow{}, RulesHit: len(o.hits), HitsSum: o.decided, Hits: []hitRow{},
+		Generation: o.Generation, History: o.History, Audit: o.Audit, Interfaces: []uplinkRow{}, RulesHit: o.sums.Rules, HitsSum: o.sums.Sum, Hits: []hitRow{},
 		Leaks: []leakRow{}, Programs: []programRow{}, Libraries: []libraryRow{}, Maps: []mapRow{}, Counters: map[string]uint64{}, Memory: o.Memory,
 		Warnings: notNil(o.Warnings), Configuration: o.config, Learnt: learntSum{
 			o.learnt.Addresses, o.learnt.Names[dataplane.LevelProcess], o.learnt.Names[dataplane.LevelUser], o.learnt.Names[dataplane.LevelHost], o.learnt.Conflicts,

@@ -44,7 +44,7 @@ func (o overview) hitLines() []string {
 	if len(o.hits) == 0 {
 		return nil
 	}
-	lines := []string{fmt.Sprintf("rules that decided connections: %d, in sum %d connections:", len(o.hits), o.decided)}
+	lines := []string{fmt.Sprintf("rules that decided connections: %d, in sum %d connections:", len(o.hits), o.sums.Sum)}
 	for _, h := range o.hits[:min(len(o.hits), mostHits)] {
 		lines = append(lines, fmt.Sprintf("  %10d  %s", h.Count, ruleArrow(h.Rule)))
 	}

@@ -77,8 +77,8 @@ func (o overview) front(height int) []string {
 func (o overview) head() []string {
 	audit := yesOrNo(o.Audit)
 	decided := "none decided a connection yet"
-	if len(o.hits) > 0 {
-		decided = fmt.Sprintf("%d of them decided %d connections", len(o.hits), o.decided)
+	if o.sums.Rules > 0 {
+		decided = fmt.Sprintf("%d of them decided %d connections", o.sums.Rules, o.sums.Sum)
 	}
 	return []string{
 		o.sinceWords(),

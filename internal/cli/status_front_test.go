@@ -12,7 +12,6 @@ import (
 	"github.com/domain-route/domain-route/internal/dataplane"
 	"github.com/domain-route/domain-route/internal/netdev"
 	"github.com/domain-route/domain-route/internal/pattern"
-	"github.com/domain-route/domain-route/internal/ruleset"
 )
 
 // crowded has more of everything than fits on a screen.
@@ -41,7 +40,7 @@ func crowded(t *testing.T) overview {
 		o.leaks = append(o.leaks, dataplane.Leak{When: time.Now(), Name: name.Name, Address: netip.MustParseAddr("2001:db8::1234:5678:9abc:def0"), Port: 443, Comm: "evil\x1b[2J", PID: uint32(i)})
 		o.uplinks = append(o.uplinks, uplink{Facts: netdev.Facts{Device: netdev.Device{Name: fmt.Sprintf("網%d", i)}, Exists: true, Up: true, Carrier: i%2 == 0}, rules: i, hits: uint64(i)})
 	}
-	o.hits = []dataplane.Hit{{Rule: ruleset.Rule{Pattern: name}, Count: 3}}
+	o.sums = dataplane.HitSums{Rules: 1e6, Sum: 1 << 50}
 	return o
 }
 

@@ -13,8 +13,8 @@ import (
 type overview struct {
 	dataplane.Status
 	config  configState
-	hits    []dataplane.Hit // most first
-	decided uint64          // the sum of hits
+	sums    dataplane.HitSums
+	hits    []dataplane.Hit // most first; only if they were asked for
 	leaks   []dataplane.Leak
 	learnt  dataplane.LearntCount
 	fill    []dataplane.Fill
@@ -29,8 +29,9 @@ type uplink struct {
 	hits  uint64 // connections decided by rules that lead there now
 }
 
-// lookAround reads what is started. The configuration is read meanwhile: with a million rules both take their time.
-func (a *app) lookAround() (overview, error) {
+// lookAround reads what is started; with perRule the hits of each rule, for which the rules must be read. The configuration is
+// read meanwhile: of a million rules that takes its time, too.
+func (a *app) lookAround(perRule bool) (overview, error) {
 	present, err := devices()
 	if err != nil {
 		return overview{}, err
@@ -45,21 +46,24 @@ func (a *app) lookAround() (overview, error) {
 		l, failed = a.loadAsked(loadOptions{bar: bar, quiet: true})
 	}()
 	o := overview{config: noConfigState()}
-	if o.Status, err = dataplane.Look(present, o.more); err != nil {
+	o.Status, err = dataplane.Look(present, func(s *dataplane.System) error {
+		if err := o.more(s); err != nil || !perRule || o.sums.Rules == 0 {
+			return err
+		}
+		<-read
+		var err error
+		o.hits, err = hitsOf(s, l, failed)
+		return err
+	})
+	if err != nil {
 		return o, err
 	}
 	if o.State == dataplane.StateStarted {
 		<-read
 		o.config = stateOf(l, failed, o.Status, present)
 	}
-	slices.SortFunc(o.hits, func(a, b dataplane.Hit) int {
-		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Rule.Pattern.String(), b.Rule.Pattern.String()))
-	})
-	for _, h := range o.hits {
-		o.decided += h.Count
-	}
 	if o.Home {
-		if o.uplinks, err = uplinksOf(o.Targets, o.hits, present); err != nil {
+		if o.uplinks, err = uplinksOf(o.Targets, o.sums.ByTarget, present); err != nil {
 			return o, err
 		}
 	}
@@ -71,9 +75,22 @@ func (a *app) lookAround() (overview, error) {
 	return o, nil
 }
 
+// hitsOf are the hits of each rule. Where the configuration's rules run, as they mostly do, those in the kernel need not be
+// read, too.
+func hitsOf(s *dataplane.System, l *loaded, failed error) ([]dataplane.Hit, error) {
+	running, err := s.Digest()
+	if err != nil {
+		return nil, err
+	}
+	if failed == nil && l.digest() == running {
+		return s.HitsOf(l.Rules)
+	}
+	return s.Hits()
+}
+
 // more reads what the kernel has besides the status.
 func (o *overview) more(s *dataplane.System) (err error) {
-	if o.hits, err = s.Hits(); err != nil {
+	if o.sums, err = s.HitSums(); err != nil {
 		return err
 	}
 	if o.leaks, err = s.Leaks(); err != nil {
@@ -98,8 +115,7 @@ func versionWarnings(st dataplane.Status) []string {
 }
 
 // uplinksOf are the interfaces of all targets, by name.
-func uplinksOf(targets []ruleset.TargetRules, hits []dataplane.Hit, present []dataplane.Device) ([]uplink, error) {
-	byTarget := hitsByTarget(hits)
+func uplinksOf(targets []ruleset.TargetRules, hits map[ruleset.Target]uint64, present []dataplane.Device) ([]uplink, error) {
 	uplinks := map[string]*uplink{}
 	at := func(name string) *uplink {
 		if uplinks[name] == nil {
@@ -117,7 +133,7 @@ func uplinksOf(targets []ruleset.TargetRules, hits []dataplane.Hit, present []da
 		}
 		leads := at(cmp.Or(dataplane.Resolve(t.Target, among(present)).Interface, chain[0]))
 		leads.leads += t.Rules
-		leads.hits += byTarget[t.Target]
+		leads.hits += hits[t.Target]
 	}
 	var exist []string
 	for name := range uplinks {
@@ -150,14 +166,6 @@ func among(present []dataplane.Device) dataplane.Finder {
 		}
 		return present[i].Index, true
 	}
-}
-
-func hitsByTarget(hits []dataplane.Hit) map[ruleset.Target]uint64 {
-	sums := map[ruleset.Target]uint64{}
-	for _, h := range hits {
-		sums[h.Rule.Target] += h.Count
-	}
-	return sums
 }
 
 // usable tells whether anything can leave by it.

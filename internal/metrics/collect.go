@@ -54,15 +54,10 @@ func (s snapshot) Collect(to chan<- prometheus.Metric) {
 
 // collectRules adds what there is by rule, target and counter.
 func (s snapshot) collectRules(add func(string, float64, ...string)) {
-	var rest uint64
-	for i, h := range s.Hits {
-		if i < s.MaxHits {
-			add("rule_hits_total", float64(h.Count), h.Pattern, h.Condition, h.Target)
-		} else {
-			rest += h.Count
-		}
+	for _, h := range s.Hits {
+		add("rule_hits_total", float64(h.Count), h.Pattern, h.Condition, h.Target)
 	}
-	add("rule_hits_total", float64(rest), OtherRules, "", "")
+	add("rule_hits_total", float64(s.OtherHits), OtherRules, "", "")
 	for _, t := range s.Targets {
 		add("target_rules", float64(t.Rules), t.Text)
 		add("target_hits_total", float64(t.Hits), t.Text)

@@ -21,7 +21,8 @@ type Snapshot struct {
 	Configuration Configuration
 	Rules         int
 	RulesHit      int
-	Hits          []Hit // most first
+	Hits          []Hit  // of rules that get a series of their own
+	OtherHits     uint64 // of all others, in sum
 	Targets       []Target
 	Counters      map[string]uint64
 	LastLeak      time.Time // zero: none
@@ -29,9 +30,6 @@ type Snapshot struct {
 	Maps          []Map
 	Interfaces    []Interface // nil: they are not to be seen from here
 	Memory        uint64      // bytes
-
-	// MaxHits is how many rules get a series of their own.
-	MaxHits int
 }
 
 // Configuration is how the configuration is, and how what runs stands to it.
