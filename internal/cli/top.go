@@ -75,21 +75,15 @@ func (a *app) drawTop(suspend bool) error {
 	if strings.HasPrefix(os.Getenv("TERM"), "vt") {
 		env = append(env, "NO_COLOR=1")
 	}
-	p := tea.NewProgram(model, tea.WithFPS(framesASecond), tea.WithEnvironment(env))
-	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, unix.SIGHUP)
-	defer signal.Stop(hangup)
+	p := tea.NewProgram(model, tea.WithFPS(framesASecond), tea.WithEnvironment(env), tea.WithoutSignalHandler())
+	// The same signal may come twice, to all of the group and from what guards; the second must not end what cleans up.
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, unix.SIGINT, unix.SIGTERM, unix.SIGHUP)
 	go func() {
-		select {
-		case <-hangup:
-			p.Quit()
-		case <-ctx.Done():
-		}
+		<-signals
+		p.Quit()
 	}()
 	_, err = p.Run()
-	if errors.Is(err, tea.ErrInterrupted) {
-		return nil
-	}
 	if err != nil {
 		return fmt.Errorf("top: %w", err)
 	}

@@ -14,6 +14,9 @@ import (
 // every is how often the source is read.
 const every = time.Second
 
+// again is when it is read again if it could not be.
+const again = 100 * time.Millisecond
+
 // Source is what is shown. Its methods are called from several goroutines, Read and Events never twice at a time.
 type Source interface {
 	Read() Snapshot
@@ -131,6 +134,9 @@ func (m *Model) Init() tea.Cmd {
 }
 
 func (m *Model) read() tea.Cmd { return func() tea.Msg { return readMsg{m.source.Read()} } }
+func (m *Model) readAgain() tea.Cmd {
+	return tea.Tick(again, func(time.Time) tea.Msg { return readMsg{m.source.Read()} })
+}
 func (m *Model) look() tea.Cmd { return func() tea.Msg { return eventsMsg{m.source.Events()} } }
 func tick() tea.Cmd            { return tea.Tick(every, func(time.Time) tea.Msg { return tickMsg{} }) }
 
@@ -146,8 +152,11 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		m.reading = true
 		return m, tea.Batch(m.read(), m.look(), tick())
 	case readMsg:
-		m.reading = false
 		m.take(msg.snap)
+		if msg.snap.Missed { // another command has the lock, mostly for some milliseconds
+			return m, m.readAgain()
+		}
+		m.reading = false
 	case eventsMsg:
 		m.events = msg.events
 		m.fresh[paneEvents] = m.eventRows()
