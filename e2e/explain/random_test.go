@@ -1,6 +1,7 @@
 package explain
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -11,6 +12,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -150,14 +153,30 @@ type place struct {
 	Mark      int
 }
 
-func explain(t *testing.T, h *harness.Host, args ...string) answer {
-	t.Helper()
-	var a answer
-	r := h.JSON(&a, append([]string{"explain"}, args...)...)
-	if a.Steered != (r.Code == 0) || r.Code > 1 || len(a.Disagreements) > 0 {
-		t.Fatalf("explain %v: exit %d, steered %v, disagreements %q\n%s", args, r.Code, a.Steered, a.Disagreements, r.Stderr)
+// explain has all questions answered, some at a time: most of the time is the start of the command.
+func (w *world) explain(all []question) {
+	w.t.Helper()
+	const atOnce = 4
+	results := make([]harness.Result, len(all))
+	var next atomic.Int64
+	var wait sync.WaitGroup
+	for range atOnce {
+		wait.Go(func() {
+			for i := int(next.Add(1)) - 1; i < len(all); i = int(next.Add(1)) - 1 {
+				results[i] = w.Run("explain", all[i].name, "--process", fmt.Sprint(all[i].agent.PID), "-o", "json")
+			}
+		})
 	}
-	return a
+	wait.Wait()
+	for i, r := range results {
+		a := &all[i].answer
+		if err := json.Unmarshal([]byte(r.Stdout), &struct{ Data *answer }{a}); err != nil {
+			w.t.Fatalf("explain %s: %v, exit %d\n%s", all[i].name, err, r.Code, r.Stderr)
+		}
+		if a.Steered != (r.Code == 0) || r.Code > 1 || len(a.Disagreements) > 0 {
+			w.t.Fatalf("explain %s for process %d: exit %d, steered %v, disagreements %q\n%s", all[i].name, all[i].agent.PID, r.Code, a.Steered, a.Disagreements, r.Stderr)
+		}
+	}
 }
 
 // went connects, sends, and tells where that arrived, and how the socket was held.
@@ -264,10 +283,11 @@ func TestWhereItWent(t *testing.T) {
 		for _, a := range w.agents {
 			for _, name := range names {
 				if done++; done <= cases {
-					asked = append(asked, question{a, name, explain(t, w.Host, name, "--process", fmt.Sprint(a.PID))})
+					asked = append(asked, question{agent: a, name: name})
 				}
 			}
 		}
+		w.explain(asked)
 		for _, q := range asked {
 			for _, at := range q.answer.Addresses {
 				w.wants(q, at.Address, at.Place, rules)
