@@ -85,7 +85,7 @@ func isKind(k dataplane.EventKind) func(dataplane.Event) bool {
 
 func resolve(t *testing.T, a *lab.Agent, name string, to netip.Addr) {
 	t.Helper()
-	kind := uint16(dns.TypeAAAA)
+	kind := dns.TypeAAAA
 	if to.Is4() {
 		kind = dns.TypeA
 	}
