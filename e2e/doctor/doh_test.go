@@ -28,8 +28,7 @@ func person(t testing.TB, h *harness.Host) (home string) {
 	return home
 }
 
-func TestFirefoxProfile(t *testing.T) {
-	h, _, _ := sound(t)
+func firefoxProfile(t *testing.T, h *harness.Host) {
 	prefs := filepath.Join(person(t, h), ".mozilla/firefox/abc.default/prefs.js")
 	write(t, prefs, "user_pref(\"network.trr.mode\", 3);\n")
 	c := wantWrong(t, h, "browser-doh", "fail", "Firefox: DNS over HTTPS is switched on", "/etc/firefox/policies/policies.json")
@@ -41,8 +40,7 @@ func TestFirefoxProfile(t *testing.T) {
 	wantSound(t, h)
 }
 
-func TestFirefoxPolicy(t *testing.T) {
-	h, _, _ := sound(t)
+func firefoxPolicy(t *testing.T, h *harness.Host) {
 	const file = "/etc/firefox/policies/policies.json"
 	write(t, file, `{"policies":{"DNSOverHTTPS":{"Enabled":true,"ProviderURL":"https://dns.example/"}}}`)
 	wantWrong(t, h, "browser-doh", "fail", "Firefox: a policy switches DNS over HTTPS on", `set "DNSOverHTTPS": {"Enabled": false, "Locked": true} in `+file)
@@ -50,8 +48,7 @@ func TestFirefoxPolicy(t *testing.T) {
 	wantSound(t, h)
 }
 
-func TestChromiumPolicy(t *testing.T) {
-	h, _, _ := sound(t)
+func chromePolicy(t *testing.T, h *harness.Host) {
 	const file = "/etc/opt/chrome/policies/managed/secure.json"
 	write(t, file, `{"DnsOverHttpsMode":"secure","DnsOverHttpsTemplates":"https://dns.example/"}`)
 	wantWrong(t, h, "browser-doh", "fail", "Chrome: a policy switches DNS over HTTPS on", `set "DnsOverHttpsMode": "off" in `+file)
@@ -59,14 +56,11 @@ func TestChromiumPolicy(t *testing.T) {
 	wantSound(t, h)
 }
 
-// A browser changes over by itself where it knows the name server for DNS over HTTPS.
-func TestChromiumByItself(t *testing.T) {
-	h, _, _ := sound(t)
+func chromiumUser(t *testing.T, h *harness.Host) {
 	must(t, os.Remove("/etc/chromium/policies/managed/off.json"))
 	state := filepath.Join(person(t, h), ".config/chromium/Local State")
 	write(t, state, `{"dns_over_https":{"mode":"secure"}}`)
 	c := wantWrong(t, h, "browser-doh", "fail", "Chromium: DNS over HTTPS is switched on", "/etc/chromium/policies/managed/domain-route.json")
 	mend(t, h, c.Cure)
 	wantSound(t, h)
-	must(t, os.RemoveAll("/etc/chromium"))
 }

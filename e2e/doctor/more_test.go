@@ -44,8 +44,7 @@ func TestNotStarted(t *testing.T) {
 }
 
 // What is wrong with the configuration.
-func TestConfiguration(t *testing.T) {
-	h, _, _ := sound(t)
+func configuration(t *testing.T, h *harness.Host) {
 	config := filepath.Join(h.Dir, "config.yaml")
 	consultWith := func(text string) check {
 		write(t, config, text)
@@ -69,8 +68,7 @@ func TestConfiguration(t *testing.T) {
 	}
 }
 
-func TestNoInterface(t *testing.T) {
-	h, _, _ := sound(t)
+func noInterface(t *testing.T, h *harness.Host) {
 	h.Must("rule", "add", "away.test", "gone0")
 	wantWrong(t, h, "targets", "fail", "gone0: no interface of it exists", "bring gone0 up")
 	h.Must("rule", "add", "away.test", "gone0,direct")
@@ -79,8 +77,7 @@ func TestNoInterface(t *testing.T) {
 	wantSound(t, h)
 }
 
-func TestMark(t *testing.T) {
-	h, _, _ := sound(t)
+func mark(t *testing.T, h *harness.Host) {
 	h.Must("rule", "add", "marked.test", "mark:0x23")
 	c := wantWrong(t, h, "mark", "fail", "mark:0x23: no routing rule of IPv4", "ip rule add fwmark 0x23 lookup TABLE")
 	mend(t, h, c.Cure, "TABLE", "35", "INTERFACE", "vpn0")
@@ -93,8 +90,7 @@ func TestMark(t *testing.T) {
 	wantSound(t, h)
 }
 
-func TestNameServerBlocked(t *testing.T) {
-	h, _, _ := sound(t)
+func nameServerBlocked(t *testing.T, h *harness.Host) {
 	h.Must("rule", "add", h.DNS.Addr4.String(), "block")
 	c := wantWrong(t, h, "name-server", "fail", "a rule blocks it", "domain-route rule add "+h.DNS.Addr4.String()+" direct")
 	mend(t, h, c.Cure)
@@ -158,8 +154,7 @@ func TestElsewhere(t *testing.T) {
 }
 
 // A filter that sends on what is steered to an interface.
-func TestRedirect(t *testing.T) {
-	h, _, _ := sound(t)
+func redirect(t *testing.T, h *harness.Host) {
 	tc := func(args ...string) error { return h.HostCommand(t.Context(), "tc", args...).Run() }
 	harness.Need(t, tc("qdisc", "add", "dev", "vpn0", "clsact") == nil, "tc")
 	harness.Need(t, tc("filter", "add", "dev", "vpn0", "egress", "protocol", "ip", "u32", "match", "u32", "0", "0", "action", "mirred", "egress", "redirect", "dev", "wan0") == nil,

@@ -139,6 +139,9 @@ func linkText(l netdev.Facts) string {
 	if len(l.Default6) > 0 {
 		parts = append(parts, fmt.Sprintf("of IPv6 %d", l.Default6[0].Metric))
 	}
+	if l.Tun {
+		parts = append(parts, "tun: except the server of the program behind it from rules")
+	}
 	return strings.Join(parts, ", ")
 }
 

@@ -18,10 +18,14 @@ var resolverChecks = []check{
 
 // sees tells whether an observer runs; before start, whether it will by default.
 func (f *Facts) sees(observer string) bool {
-	if f.Running == nil {
+	observers := f.Observe
+	switch {
+	case f.Running != nil:
+		observers = f.Running.Status.Observers
+	case len(observers) == 0:
 		return observer == "sockets" || observer == "libc" && f.Support.Uprobes
 	}
-	return slices.ContainsFunc(f.Running.Status.Observers, func(o string) bool { return o == observer || strings.HasPrefix(o, observer+":") })
+	return slices.ContainsFunc(observers, func(o string) bool { return o == observer || strings.HasPrefix(o, observer+":") })
 }
 
 const observeBoth = "domain-route start --observe sockets --observe libc"

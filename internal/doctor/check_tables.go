@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/domain-route/domain-route/internal/dataplane"
 	"github.com/domain-route/domain-route/internal/ruleset"
 )
 
@@ -38,16 +39,7 @@ func mapFill(f *Facts) []Check {
 		if share < nearlyFull {
 			continue
 		}
-		c := Check{ID: "map-fill", Level: Warn, Subject: m.Map, Cure: "domain-route flush",
-			Found: fmt.Sprintf("%d of %d entries: the least lately used are forgotten", m.Entries, m.Max)}
-		if strings.HasSuffix(m.Map, "_plain") {
-			c.Cure = "domain-route flush, or keep no names without a rule: domain-route start --history=no"
-		}
-		if !m.LRU {
-			c.Level, c.Cure = Fail, ""
-			c.Found = fmt.Sprintf("%d of %d entries: what comes next is not kept", m.Entries, m.Max)
-		}
-		all = append(all, c)
+		all = append(all, fullMap(m))
 	}
 	switch {
 	case all != nil:
@@ -56,6 +48,27 @@ func mapFill(f *Facts) []Check {
 		return nil
 	}
 	return one("map-fill", OK, fmt.Sprintf("the fullest map is %s, %d %%", name, most), "")
+}
+
+// fullMap says what it means that a map is nearly full.
+func fullMap(m dataplane.Fill) Check {
+	c := Check{ID: "map-fill", Level: Warn, Subject: m.Map, Cure: "domain-route flush",
+		Found: fmt.Sprintf("%d of %d entries: the least lately used names are forgotten", m.Entries, m.Max)}
+	kind, _, _ := strings.Cut(m.Map, "_")
+	switch {
+	case m.Map == "own":
+		c.Level, c.Cure = Fail, "take addresses from interfaces that do not need them: ip addr"
+		c.Found = fmt.Sprintf("%d of %d addresses of this host: connections to further ones may be steered", m.Entries, m.Max)
+	case m.Map == "hits":
+		c.Level, c.Cure = Note, ""
+		c.Found = fmt.Sprintf("%d of %d entries: connections by further rules are not counted", m.Entries, m.Max)
+	case !slices.Contains([]string{"users", "host", "crowd", "names"}, kind):
+		c.Level, c.Cure = Note, ""
+		c.Found = fmt.Sprintf("%d of %d entries: the least lately used go", m.Entries, m.Max)
+	case strings.HasSuffix(m.Map, "_plain"):
+		c.Cure = "domain-route flush, or keep no names without a rule: domain-route start --history=no"
+	}
+	return c
 }
 
 // perCPU is what each possible CPU may keep to itself of an LRU map, perCPUSpare in dataplane.

@@ -74,7 +74,7 @@ func soundFacts(t testing.TB) *Facts {
 	return &Facts{
 		Now: time.Unix(1_800_000_000, 0), State: dataplane.StateStarted, Home: true, Cgroup: top, Rules: set,
 		Support: dataplane.Support{Cgroup: top, BPFFS: true, Uprobes: true, ReadsKernel: true, Resends: true},
-		Host: Host{Release: "6.18.1", CPUs: 4, Populated: true, Unit: Unit{true, true}, Modules: map[string]bool{"tcp_diag": true, "udp_diag": true},
+		Host: Host{Release: "6.18.1", CPUs: 4, Attached: true, Populated: true, Unit: Unit{true, true}, Modules: map[string]bool{"tcp_diag": true, "udp_diag": true},
 			Procs:    []Process{{100, "sshd", top + "/system.slice/ssh.service"}},
 			Resolver: Resolver{Servers: []netip.Addr{netip.MustParseAddr("192.0.2.53")}, NSS: []string{"files", "dns"}, DoT: "no"}},
 		Config: Config{Files: []string{"/etc/domain-route/config.yaml"}},
@@ -181,6 +181,11 @@ var attachmentSeeds = []seed{
 	{"empty", func(f *Facts) { f.Cgroup, f.Host.Populated = "/sys/fs/cgroup/user.slice", false },
 		"cgroup", Fail, "outside it: sshd (1)", "domain-route start --cgroup /sys/fs/cgroup/system.slice/ssh.service;"},
 	{"partly", func(f *Facts) { f.Cgroup = "/sys/fs/cgroup/system.slice/ssh" }, "cgroup", Note, "not steered: sshd (1)", ""},
+	{"to come, not there", func(f *Facts) {
+		f.State, f.Running, f.Cgroup, f.Host.Attached = dataplane.StateStopped, nil, "/sys/fs/cgroup/x", false
+	},
+		"cgroup", Fail, "/sys/fs/cgroup/x does not exist", "configuration"},
+	{"too many", func(f *Facts) { f.Partly = true }, "other-programs", Note, "too many cgroups", ""},
 	{"all inside", func(f *Facts) { f.Cgroup = "/sys/fs/cgroup/system.slice" }, "cgroup", OK, "all programs", ""},
 	{"second tool", func(f *Facts) {
 		f.Others = []dataplane.Other{{Hook: "connect4", Cgroup: f.Cgroup, Side: dataplane.Here, ID: 42, Name: "cg_connect4", After: true}}

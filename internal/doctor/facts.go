@@ -20,12 +20,14 @@ type Facts struct {
 	Rules   *ruleset.Set    // the running ones, or of the configuration; nil: there are none to be had
 	Home    bool            // interfaces, routes and sockets are those that are steered
 	Cgroup  string          // attached to, or to be attached to; empty: not known
+	Observe []string        // the observers of the configuration; empty: the default ones
 	Links   []netdev.Facts  // of the targets
 	Names6  map[string]int  // names with IPv6 addresses, by the interface they go by
 	Policy  []netdev.Policy // routing rules
 	Tables4 map[int]bool    // routing tables with a default route
 	Tables6 map[int]bool
 	Others  []dataplane.Other // other tools' programs on the same hooks
+	Partly  bool              // there are more cgroups than were looked at for them
 	Holders map[uint32]string // who holds their programs
 }
 

@@ -56,7 +56,7 @@ func TestRead(t *testing.T) {
 	})
 	got := Read(string(r), attached, top)
 	want := Host{Release: "6.18.1", Options: map[string]string{"CONFIG_INET_DIAG_DESTROY": "n", "CONFIG_INET_TCP_DIAG": "y", "CONFIG_INET_UDP_DIAG": "n"},
-		Modules: map[string]bool{"tcp_diag": true, "udp_diag": true}, Lockdown: "integrity", Ptrace: 1, Hybrid: true, CPUs: 5, Populated: true,
+		Modules: map[string]bool{"tcp_diag": true, "udp_diag": true}, Lockdown: "integrity", Ptrace: 1, Hybrid: true, CPUs: 5, Attached: true, Populated: true,
 		Unit: Unit{true, true}, Resolver: Resolver{NSS: []string{"dns", "files"}, DoT: "no"}}
 	if d := cmp.Diff(want, got, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); d != "" {
 		t.Error(d)

@@ -23,7 +23,8 @@ type Host struct {
 	Hybrid    bool              // cgroup v1 has controllers, too
 	Container bool              // the root of cgroup v2 that is seen is not the host's
 	CPUs      int               // possible
-	Populated bool              // the attached cgroup has processes
+	Attached  bool              // the cgroup to attach to exists
+	Populated bool              // and has processes
 	Procs     []Process         // of this network namespace, without ourselves
 	Unit      Unit
 	Resolver  Resolver
@@ -101,6 +102,7 @@ func Read(dir, cgroup, top string) Host {
 	h.Lockdown = chosen(r.word("/sys/kernel/security/lockdown"))
 	h.Ptrace, _ = strconv.Atoi(r.word("/proc/sys/kernel/yama/ptrace_scope"))
 	h.Container = top != "" && r.exists(filepath.Join(top, "cgroup.events"))
+	h.Attached = r.exists(cgroup)
 	h.Populated = cgroup == top || strings.Contains(string(r.readVirtual(filepath.Join(cgroup, "cgroup.events"))), "populated 1")
 	h.Procs = r.processes(top)
 	h.Unit = r.unit()

@@ -39,6 +39,7 @@ func interfaceSeeds(t *testing.T) []seed {
 		{"no address", only(wg0(), func(l *netdev.Facts) { l.Addrs4, l.Addrs6 = nil, nil }), "interface-address", Fail, "has no address", "ip addr add"},
 		{"no IPv4", only(wg0(), func(l *netdev.Facts) { l.Addrs4 = nil }), "interface-address", Warn, "no IPv4 address", "ip addr add"},
 		{"no route", only(eth1(), func(l *netdev.Facts) { l.Default4 = nil }), "interface-route", Fail, "only its own network", "ip route add default via GATEWAY dev eth1"},
+		{"a tun", only(wg0(), func(l *netdev.Facts) { l.Tun = true }), "interface", OK, "except the server", ""},
 		{"none needed", only(wg0(), func(*netdev.Facts) {}), "interface", OK, "10.0.0.2/32", ""},
 		{"no IPv6, names have", func(f *Facts) { f.Links[0].Addrs6, f.Names6 = nil, map[string]int{"wg0": 2} }, "interface-ipv6", Warn, "(2 of them)", "ip -6 addr add"},
 		{"no IPv6, nor names", func(f *Facts) { f.Links[0].Addrs6 = nil }, "interface-ipv6", Note, "has no IPv6 address", ""},
@@ -74,6 +75,9 @@ func resolverSeeds(t *testing.T) []seed {
 		{"no server", func(f *Facts) { f.Host.Resolver.Servers = nil }, "resolver", Warn, "no name server", "/etc/resolv.conf"},
 		{"libc only", observe("libc"), "resolver", Warn, "Go, static ones", observeBoth},
 		{"sockets only", observe("sockets"), "name-service", Note, "/etc/hosts", observeBoth},
+		{"configured, not started", func(f *Facts) {
+			f.State, f.Running, f.Observe = dataplane.StateStopped, nil, []string{"libc"}
+		}, "resolver", Warn, "Go, static ones", observeBoth},
 		{"nscd", func(f *Facts) { observe("sockets")(f); f.Host.Resolver.Daemons = []string{"nscd"} }, "name-service", Warn, "from nscd", observeBoth},
 		{"blind", resolved(observe("sockets")), "name-service", Fail, "nobody sees them", observeBoth},
 		{"not over TLS", resolved(func(f *Facts) { observe("sockets")(f); f.Host.Resolver.DoT = "no" }), "name-service", Warn, "nss-resolve", observeBoth},
@@ -136,7 +140,9 @@ func tableSeeds(t *testing.T) []seed {
 			f.Running.Fill[0] = dataplane.Fill{Map: "host_ruled", Entries: 90, Max: 100, LRU: true}
 		}, "map-fill", Warn, "host_ruled", "domain-route flush"},
 		{"not yet", func(f *Facts) { f.Running.Fill[0] = dataplane.Fill{Map: "x", Entries: 8999, Max: 10000, LRU: true} }, "map-fill", OK, "x, 89 %", ""},
-		{"no more", func(f *Facts) { f.Running.Fill[0] = dataplane.Fill{Map: "own", Entries: 64, Max: 64} }, "map-fill", Fail, "is not kept", ""},
+		{"no more", func(f *Facts) { f.Running.Fill[0] = dataplane.Fill{Map: "own", Entries: 64, Max: 64} }, "map-fill", Fail, "may be steered", "ip addr"},
+		{"counts", func(f *Facts) { f.Running.Fill[0] = dataplane.Fill{Map: "hits", Entries: 64, Max: 64} }, "map-fill", Note, "are not counted", ""},
+		{"of tc", func(f *Facts) { f.Running.Fill[0] = dataplane.Fill{Map: "questions", Entries: 64, Max: 64, LRU: true} }, "map-fill", Note, "least lately used go", ""},
 		{"many CPUs", func(f *Facts) { f.Host.CPUs = 128 }, "map-size", Note, "128 possible CPUs", ""},
 		{"never", func(f *Facts) { f.Rules = rules(t, "a.example wg0", "=a.example direct", "*.a.example direct") },
 			"rules-shadowed", Warn, "a.example (by =a.example)", "domain-route rule del a.example"},
