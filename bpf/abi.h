@@ -27,6 +27,7 @@ enum {
 	CGROUP_PATH = 256,
 	MAX_CHOICES = 16, /* conditions tried one after the other, for one name, prefix or the default */
 	MAX_DEPTH = 32,   /* components of a condition's cgroup */
+	LEAKS = 64,       /* that are listed; a power of two */
 };
 
 /* The one word per installation. `enabled` is the commit of start and stop, `active` that of a rule change. */
@@ -43,6 +44,7 @@ struct state {
 	__u64 crowded;   /* not 0: some user learnt more than a share, look into the crowd's maps too */
 	__u64 cgroup_id; /* of the cgroup that the programs are attached to */
 	__u64 top_id;    /* of the cgroup that is mounted: where the paths of conditions begin */
+	__u64 audit;     /* not 0: look at connections that were not steered, see audit.h */
 	__u64 started;   /* boot time in ns of the first start */
 	__u8 version[VERSION_TEXT]; /* of the binary that loaded the programs */
 	__u8 cgroup[CGROUP_PATH];
@@ -113,8 +115,8 @@ struct target {
 	__u8 kind;   /* enum target_kind */
 	__u8 end;    /* enum chain_end */
 	__u8 length; /* of the chain */
-	__u8 pad;
-	__u32 mark; /* TARGET_MARK */
+	__u8 away;   /* no interface of the chain existed when it was tried last */
+	__u32 mark;  /* TARGET_MARK */
 	__u8 chain[MAX_CHAIN][IFNAME];
 };
 
@@ -228,7 +230,7 @@ struct watcher {
 	__u32 pad;
 };
 
-enum event_source { FROM_VERDICT, FROM_SOCKETS, FROM_LIBC, FROM_TC, FROM_START };
+enum event_source { FROM_VERDICT, FROM_SOCKETS, FROM_LIBC, FROM_TC, FROM_START, FROM_AUDIT };
 
 /* What a watcher is told: a verdict, or an address that was learnt. */
 struct event {
@@ -252,6 +254,18 @@ struct event {
 	__u8 how;     /* enum how */
 	__u8 step;    /* place in the target's chain of the interface it is bound to */
 	__u8 ruled;   /* a rule decides */
+};
+
+/* A connection that was not steered although its ClientHello names what has a rule. */
+struct leak {
+	__u64 number; /* from 1 on; 0: nothing here, or just being written */
+	struct event event;
+};
+
+/* The latest leaks. */
+struct leak_list {
+	__u64 next; /* how many there were */
+	struct leak last[LEAKS];
 };
 
 enum counter {
@@ -321,6 +335,20 @@ enum counter {
 	/* watching and counting */
 	COUNT_EVENT_LOST, /* a watcher had no room for it */
 	COUNT_HIT_LOST,   /* no room to count a rule's connection */
+	/* connections that were not steered, as their ClientHello shows them */
+	COUNT_AUDIT_HELLOS,    /* read */
+	COUNT_AUDIT_LEAKED,    /* with the name of a rule that would have steered it */
+	COUNT_AUDIT_NOT_DUE,   /* with the name of a rule that would not have */
+	COUNT_AUDIT_NO_RULE,   /* with a name without a rule */
+	COUNT_AUDIT_NO_NAME,   /* without a name */
+	COUNT_AUDIT_BAD_NAME,  /* with a name that is none */
+	COUNT_AUDIT_CUT,       /* goes on in another packet or record, or is longer than is read */
+	COUNT_AUDIT_MALFORMED, /* does not hold what it announces */
+	COUNT_AUDIT_NO_TLS,    /* to port 443, and none */
+	COUNT_AUDIT_LOCAL,     /* to loopback or link-local */
+	COUNT_AUDIT_FOREIGN,   /* of another network namespace */
+	COUNT_AUDIT_NOBODY,    /* sent by no system call: nobody can be told */
+	COUNT_AUDIT_BUSY,      /* not read: no room */
 	COUNTERS,
 };
 

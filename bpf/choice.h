@@ -50,30 +50,32 @@ __noinline __u64 hash_component(__u64 hash, __u64 name)
 	return 0;
 }
 
-/* The level of the cgroup that is mounted, above the calling task's. */
-__noinline __u32 top_level(void)
-{
-	struct state *st = get_state();
-
-	if (!st)
-		return NO_LEVEL;
-	for (__u32 level = 0; level < MAX_TOP; level++) {
-		__u64 id = bpf_get_current_ancestor_cgroup_id(level);
-
-		if (id == st->top_id)
-			return level;
-		if (!id)
-			break;
-	}
-	return NO_LEVEL;
-}
-
 #define READ(from)                                                       \
 	({                                                               \
 		typeof(from) value_ = 0;                                 \
 		bpf_probe_read_kernel(&value_, sizeof(value_), &(from)); \
 		value_;                                                  \
 	})
+
+/* The level of the cgroup that is mounted, above the calling task's, or that one itself. */
+__noinline __u32 top_level(void)
+{
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task_btf();
+	struct cgroup *own = READ(task->cgroups->dfl_cgrp), *at;
+	struct state *st = get_state();
+	int levels = READ(own->level);
+
+	if (!st)
+		return NO_LEVEL;
+	for (__u32 level = 0; level < MAX_TOP; level++) {
+		if ((int)level > levels)
+			break;
+		at = READ(own->ancestors[level]);
+		if (READ(READ(at->kn)->id) == st->top_id)
+			return level;
+	}
+	return NO_LEVEL;
+}
 
 /* The hash of the first `depth` components of the path of the calling task's cgroup; 0: it has not as many. */
 __noinline __u64 cgroup_path(__u32 depth)
@@ -100,11 +102,12 @@ static __always_inline __u64 led_to(__u32 target, __u32 condition)
 	return (__u64)condition << 32 | target;
 }
 
-/* Where a ref leads for the calling task. A choice that is not there is of a rule set that is gone. */
-__noinline __u64 resolve(__u32 ref, __u32 slot)
+/*
+ * Where a ref leads for the calling task, which is of user `uid`. A choice that is not there is of a rule set that is gone.
+ */
+__noinline __u64 resolve(__u32 ref, __u32 slot, __u32 uid)
 {
 	void *conditions = bpf_map_lookup_elem(&choices, &slot);
-	__u32 uid = bpf_get_current_uid_gid();
 	__u64 hash = 0;
 	__u32 depth = 0;
 
@@ -137,7 +140,7 @@ __noinline __u64 resolve(__u32 ref, __u32 slot)
 
 static __always_inline __u64 target_of(__u32 ref, __u32 slot)
 {
-	return ref & CHOICE ? resolve(ref, slot) : ref;
+	return ref & CHOICE ? resolve(ref, slot, bpf_get_current_uid_gid()) : ref;
 }
 
 #endif

@@ -14,8 +14,6 @@
 #define EINTR 4
 #define ERESTARTSYS 512
 
-#define PF_KTHREAD 0x00200000 /* a kernel's own thread: it never returns from the kernel */
-
 #define RESTART_SLOTS \
 	1024 /* tasks that are in this state at one moment; two in one slot: EINTR for the later */
 

@@ -6,6 +6,13 @@
 #include "binding.h"
 #include "close.h"
 
+/* For the audit, which cannot ask. */
+static __always_inline void note_away(struct target *t, bool away)
+{
+	if (t->away != away)
+		t->away = away;
+}
+
 /*
  * Binds to the first interface of the chain that exists. By name, at each connect: an interface that came
  * back has another index. A socket that is bound already may be moved by those with CAP_NET_RAW only, not
@@ -25,6 +32,7 @@ static __always_inline __u32 bind_chain(struct bpf_sock_addr *ctx, struct bpf_so
 		error = bind_to(ctx, name);
 		if (!error) {
 			remember_binding(sk, name);
+			note_away(t, false);
 			return pass(steered) | STEP(i);
 		}
 		if (error == -ENODEV)
@@ -35,6 +43,7 @@ static __always_inline __u32 bind_chain(struct bpf_sock_addr *ctx, struct bpf_so
 			return pass(COUNT_KEPT) | STEP(i);
 		return refuse(COUNT_REBIND_REFUSED, EPERM);
 	}
+	note_away(t, true);
 	if (t->end != END_DIRECT)
 		return refuse(COUNT_NO_INTERFACE, ENODEV);
 	return unbind(ctx, sk, s) ? pass(COUNT_CHAIN_DIRECT) : refuse(COUNT_REBIND_REFUSED, EPERM);

@@ -63,11 +63,12 @@ var eventKinds = map[learnCounter]EventKind{
 	learnCounterCOUNT_NO_INTERFACE: EventRefused, learnCounterCOUNT_REBIND_REFUSED: EventRefused,
 	learnCounterCOUNT_SHARED_SOCKET: EventRefused,
 	learnCounterCOUNT_BIND_FAILED:   EventFailed,
+	learnCounterCOUNT_AUDIT_LEAKED:  EventLeak,
 	learnCounterCOUNT_UNKNOWN:       EventUnruled, learnCounterCOUNT_NO_RULE: EventUnruled, learnCounterCOUNT_KEPT_OLD: EventUnruled,
 }
 
 // eventSources are enum event_source in bpf/abi.h.
-var eventSources = [...]string{"", "sockets", "libc", "tc", "start"}
+var eventSources = [...]string{"", "sockets", "libc", "tc", "start", "audit"}
 
 // eventWhy are the counters' names.
 var eventWhy, _ = counterNames()

@@ -29,6 +29,9 @@ type order struct {
 // counts them.
 func (s *System) Forget(match func(Learnt) bool) (int, error) {
 	gone, err := s.forget(match)
+	if err == nil {
+		err = s.forgetLeaks(match)
+	}
 	if err != nil {
 		return gone, err
 	}
@@ -158,7 +161,7 @@ type text struct {
 	hash uint64
 }
 
-// referred are the hashes of all names that there is evidence of.
+// referred are the hashes of all names that there is evidence of, or that are listed as leaks.
 func (s *System) referred() (map[uint64]bool, error) {
 	names := map[uint64]bool{}
 	for _, from := range evidenceMaps {
@@ -166,7 +169,11 @@ func (s *System) referred() (map[uint64]bool, error) {
 			return nil, err
 		}
 	}
-	return names, nil
+	list, err := s.leakList()
+	for _, l := range list.Last {
+		names[l.Event.Name] = true
+	}
+	return names, err
 }
 
 // waitForPrograms returns when every program that runs now has ended: replacing an inner map waits for its users.

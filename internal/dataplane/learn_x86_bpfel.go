@@ -76,7 +76,20 @@ const (
 	learnCounterCOUNT_LIBC_CUT             learnCounter = 57
 	learnCounterCOUNT_EVENT_LOST           learnCounter = 58
 	learnCounterCOUNT_HIT_LOST             learnCounter = 59
-	learnCounterCOUNTERS                   learnCounter = 60
+	learnCounterCOUNT_AUDIT_HELLOS         learnCounter = 60
+	learnCounterCOUNT_AUDIT_LEAKED         learnCounter = 61
+	learnCounterCOUNT_AUDIT_NOT_DUE        learnCounter = 62
+	learnCounterCOUNT_AUDIT_NO_RULE        learnCounter = 63
+	learnCounterCOUNT_AUDIT_NO_NAME        learnCounter = 64
+	learnCounterCOUNT_AUDIT_BAD_NAME       learnCounter = 65
+	learnCounterCOUNT_AUDIT_CUT            learnCounter = 66
+	learnCounterCOUNT_AUDIT_MALFORMED      learnCounter = 67
+	learnCounterCOUNT_AUDIT_NO_TLS         learnCounter = 68
+	learnCounterCOUNT_AUDIT_LOCAL          learnCounter = 69
+	learnCounterCOUNT_AUDIT_FOREIGN        learnCounter = 70
+	learnCounterCOUNT_AUDIT_NOBODY         learnCounter = 71
+	learnCounterCOUNT_AUDIT_BUSY           learnCounter = 72
+	learnCounterCOUNTERS                   learnCounter = 73
 )
 
 type learnEvent struct {
@@ -114,6 +127,18 @@ type learnHit struct {
 	Condition uint32
 	Target    uint16
 	How       uint16
+}
+
+type learnLeak struct {
+	_      structs.HostLayout
+	Number uint64
+	Event  learnEvent
+}
+
+type learnLeakList struct {
+	_    structs.HostLayout
+	Next uint64
+	Last [64]learnLeak
 }
 
 type learnLearnt struct {
@@ -170,6 +195,7 @@ type learnState struct {
 	Crowded   uint64
 	CgroupId  uint64
 	TopId     uint64
+	Audit     uint64
 	Started   uint64
 	Version   [32]uint8
 	Cgroup    [256]uint8
@@ -191,7 +217,7 @@ type learnTarget struct {
 	Kind   uint8
 	End    uint8
 	Length uint8
-	Pad    uint8
+	Away   uint8
 	Mark   uint32
 	Chain  [4][16]uint8
 }
@@ -211,6 +237,7 @@ type learnWatcher struct {
 const (
 	learnMapAddresses      = "addresses"
 	learnMapAskers         = "askers"
+	learnMapAuditRooms     = "audit_rooms"
 	learnMapBuffers        = "buffers"
 	learnMapChoices        = "choices"
 	learnMapCounters       = "counters"
@@ -221,6 +248,7 @@ const (
 	learnMapHits           = "hits"
 	learnMapHostPlain      = "host_plain"
 	learnMapHostRuled      = "host_ruled"
+	learnMapLeaks          = "leaks"
 	learnMapNamesPlain     = "names_plain"
 	learnMapNamesRuled     = "names_ruled"
 	learnMapOwn            = "own"
@@ -299,6 +327,7 @@ type learnProgramSpecs struct {
 type learnMapSpecs struct {
 	Addresses      *ebpf.MapSpec `ebpf:"addresses"`
 	Askers         *ebpf.MapSpec `ebpf:"askers"`
+	AuditRooms     *ebpf.MapSpec `ebpf:"audit_rooms"`
 	Buffers        *ebpf.MapSpec `ebpf:"buffers"`
 	Choices        *ebpf.MapSpec `ebpf:"choices"`
 	Counters       *ebpf.MapSpec `ebpf:"counters"`
@@ -309,6 +338,7 @@ type learnMapSpecs struct {
 	Hits           *ebpf.MapSpec `ebpf:"hits"`
 	HostPlain      *ebpf.MapSpec `ebpf:"host_plain"`
 	HostRuled      *ebpf.MapSpec `ebpf:"host_ruled"`
+	Leaks          *ebpf.MapSpec `ebpf:"leaks"`
 	NamesPlain     *ebpf.MapSpec `ebpf:"names_plain"`
 	NamesRuled     *ebpf.MapSpec `ebpf:"names_ruled"`
 	Own            *ebpf.MapSpec `ebpf:"own"`
@@ -353,6 +383,7 @@ func (o *learnObjects) Close() error {
 type learnMaps struct {
 	Addresses      *ebpf.Map `ebpf:"addresses"`
 	Askers         *ebpf.Map `ebpf:"askers"`
+	AuditRooms     *ebpf.Map `ebpf:"audit_rooms"`
 	Buffers        *ebpf.Map `ebpf:"buffers"`
 	Choices        *ebpf.Map `ebpf:"choices"`
 	Counters       *ebpf.Map `ebpf:"counters"`
@@ -363,6 +394,7 @@ type learnMaps struct {
 	Hits           *ebpf.Map `ebpf:"hits"`
 	HostPlain      *ebpf.Map `ebpf:"host_plain"`
 	HostRuled      *ebpf.Map `ebpf:"host_ruled"`
+	Leaks          *ebpf.Map `ebpf:"leaks"`
 	NamesPlain     *ebpf.Map `ebpf:"names_plain"`
 	NamesRuled     *ebpf.Map `ebpf:"names_ruled"`
 	Own            *ebpf.Map `ebpf:"own"`
@@ -383,6 +415,7 @@ func (m *learnMaps) Close() error {
 	return _LearnClose(
 		m.Addresses,
 		m.Askers,
+		m.AuditRooms,
 		m.Buffers,
 		m.Choices,
 		m.Counters,
@@ -393,6 +426,7 @@ func (m *learnMaps) Close() error {
 		m.Hits,
 		m.HostPlain,
 		m.HostRuled,
+		m.Leaks,
 		m.NamesPlain,
 		m.NamesRuled,
 		m.Own,

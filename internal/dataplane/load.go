@@ -14,7 +14,7 @@ import (
 const perCPUSpare = 256
 
 // unpinned maps live as long as the programs that use them.
-var unpinned = map[string]bool{learnMapScratches: true, libcMapLibcRooms: true}
+var unpinned = map[string]bool{learnMapScratches: true, libcMapLibcRooms: true, learnMapAuditRooms: true}
 
 // objects are the loaded programs and the maps they share.
 type objects struct {

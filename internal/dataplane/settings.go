@@ -5,6 +5,7 @@ type Settings struct {
 	Observers []string // as Observers.Strings names them
 	Cgroup    string
 	History   bool
+	Audit     bool
 }
 
 // Settings reads how the system runs. Away from home, observed interfaces are not to be seen.
@@ -13,5 +14,5 @@ func (s *System) Settings(present []Device) (Settings, error) {
 		present = nil
 	}
 	o, err := s.observers(present)
-	return Settings{o.Strings(), s.cgroup(), s.history()}, err
+	return Settings{o.Strings(), s.cgroup(), s.history(), s.audit()}, err
 }

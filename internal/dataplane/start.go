@@ -32,6 +32,7 @@ type Started struct {
 	Cgroup    string
 	Observers Observers
 	History   bool
+	Audit     bool
 	Warnings  []string
 }
 
@@ -96,6 +97,9 @@ func (l *lock) fresh(o StartOptions, cgroup string) (Started, error) {
 	if err == nil && o.History != nil && !*o.History {
 		s.setHistory(0)
 	}
+	if err == nil && o.Audit != nil {
+		s.setAudit(*o.Audit)
+	}
 	if err == nil && o.Rules != nil {
 		err = s.SetRules(o.Rules)
 	}
@@ -111,7 +115,7 @@ func (l *lock) fresh(o StartOptions, cgroup string) (Started, error) {
 	if err != nil {
 		return Started{}, errors.Join(err, dismantle(s.tree))
 	}
-	return Started{"started", cgroup, observe, s.history(), s.warnings}, nil
+	return Started{"started", cgroup, observe, s.history(), s.audit(), s.warnings}, nil
 }
 
 func (s *System) publish() error {
@@ -240,7 +244,10 @@ func (s *System) update(o StartOptions, cgroup string) (Started, error) {
 	if o.History != nil {
 		err = s.keepHistory(*o.History)
 	}
-	done.History = s.history()
+	if o.Audit != nil {
+		s.setAudit(*o.Audit)
+	}
+	done.History, done.Audit = s.history(), s.audit()
 	return done, err
 }
 

@@ -86,7 +86,7 @@ func (l *lock) without(err error) (Status, error) {
 }
 
 func (s *System) status(present []Device) (Status, error) {
-	st := Status{State: StateStarted, Home: s.AtHome(), Cgroup: s.cgroup(), Generation: s.generation(), History: s.history()}
+	st := Status{State: StateStarted, Home: s.AtHome(), Cgroup: s.cgroup(), Generation: s.generation(), History: s.history(), Audit: s.audit()}
 	if s.state.Enabled == 0 {
 		st.State = StateUnfinished
 		st.Warnings = append(st.Warnings, "a start was cut short; finish it: domain-route start")
