@@ -70,7 +70,7 @@ func (l *loaded) skipped() int {
 
 // stateStarted is the state after a start, but for the rules. Flags may have said otherwise.
 func (l *loaded) stateStarted(done dataplane.Started, present []dataplane.Device) configState {
-	running := dataplane.Settings{Observers: done.Observers.Strings(), Cgroup: done.Cgroup, History: done.History}
+	running := dataplane.Settings{Observers: done.Observers.Strings(), Cgroup: done.Cgroup, History: done.History, Audit: done.Audit}
 	return configState{Files: notNil(l.files), Cached: l.cached, Settings: notNil(l.otherSettings(running, present, true))}
 }
 
@@ -94,7 +94,7 @@ func stateOf(l *loaded, failed error, running dataplane.Status, present []datapl
 			l.keep() // whoever asks again, or boots, has it quickly
 		}
 		state.Files, state.Differs, state.Cached = l.files, l.digest() != running.Digest, l.cached
-		state.Settings = notNil(l.otherSettings(dataplane.Settings{Observers: running.Observers, Cgroup: running.Cgroup, History: running.History}, present, running.Home))
+		state.Settings = notNil(l.otherSettings(dataplane.Settings{Observers: running.Observers, Cgroup: running.Cgroup, History: running.History, Audit: running.Audit}, present, running.Home))
 	}
 	return state
 }

@@ -11,7 +11,7 @@ import (
 
 // setting is a key of the configuration that start obeys, and that runs otherwise.
 type setting struct {
-	Key        string `json:"key"` // observe, history, cgroup
+	Key        string `json:"key"` // observe, history, audit, cgroup
 	Configured string `json:"configured"`
 	Running    string `json:"running"`
 }
@@ -28,6 +28,9 @@ func (l *loaded) otherSettings(running dataplane.Settings, present []dataplane.D
 	}
 	if l.History != nil && *l.History != running.History {
 		all = append(all, setting{"history", yesOrNo(*l.History), yesOrNo(running.History)})
+	}
+	if l.Audit != nil && *l.Audit != running.Audit {
+		all = append(all, setting{"audit", yesOrNo(*l.Audit), yesOrNo(running.Audit)})
 	}
 	if l.Cgroup != "" && !sameDirectory(l.Cgroup, running.Cgroup) {
 		all = append(all, setting{"cgroup", l.Cgroup, running.Cgroup})

@@ -20,6 +20,7 @@ type startResult struct {
 	Observers []string `json:"observers"`
 	Cgroup    string   `json:"cgroup"`
 	History   bool     `json:"history"`
+	Audit     bool     `json:"audit"`
 	Warnings  []string `json:"warnings"`
 
 	Configuration configState         `json:"configuration"`
@@ -36,6 +37,7 @@ type startFlags struct {
 	verifierLog bool
 	warming     warmStart
 	history     historyFlag
+	audit       auditFlag
 }
 
 func (a *app) start() *cobra.Command {
@@ -56,7 +58,12 @@ Observers, the sources of names:
 
 --history=no keeps nothing of names without a rule, and forgets what is kept of them. A rule that is added later then
 counts once its names are asked for again, and on an address shared by names with a rule and without, whoever asked
-only for the one without is steered if his user or the host asked for the other.`,
+only for the one without is steered if his user or the host asked for the other.
+
+--audit looks at the name that TLS connections ask for in the clear (SNI, TCP on any port), where they were not steered. If
+the name has a rule that would have steered it, its look-up was one that no observer saw, as a browser's own DNS over HTTPS: status
+lists it as a leak, and the address is learnt, for the program and its user, so that the next connection is steered. QUIC is not
+looked into, and Encrypted Client Hello hides the name. --audit=no ends it.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := flags.check(cmd); err != nil {
@@ -89,6 +96,7 @@ only for the one without is steered if his user or the host asked for the other.
 	cmd.Flags().StringVar(&flags.cgroup, "cgroup", "", "attach to this cgroup v2 `directory` and what is below it (default: the root)")
 	flags.warming.flags(cmd)
 	flags.history.add(cmd)
+	flags.audit.add(cmd)
 	cmd.Flags().BoolVar(&flags.verifierLog, "verifier-log", false, "if the kernel refuses a program, print its whole log")
 	_ = cmd.MarkFlagDirname("cgroup")
 	_ = cmd.RegisterFlagCompletionFunc("observe", always(observerWords))
@@ -101,6 +109,9 @@ func (f *startFlags) check(cmd *cobra.Command) error {
 		return err
 	}
 	if _, err := f.history.option(cmd); err != nil {
+		return err
+	}
+	if _, err := f.audit.option(cmd); err != nil {
 		return err
 	}
 	present, err := devices()
@@ -118,7 +129,7 @@ func (f *startFlags) check(cmd *cobra.Command) error {
 
 // options puts flags, the configuration and the host's interfaces together.
 func (f *startFlags) options(cmd *cobra.Command, l *loaded) (o dataplane.StartOptions, err error) {
-	o = dataplane.StartOptions{Cgroup: f.cgroup, History: l.History}
+	o = dataplane.StartOptions{Cgroup: f.cgroup, History: l.History, Audit: l.Audit}
 	if l.Rules.Len() > 0 {
 		o.Rules = l.Rules
 	}
@@ -130,6 +141,11 @@ func (f *startFlags) options(cmd *cobra.Command, l *loaded) (o dataplane.StartOp
 	}
 	if cmd.Flags().Changed("history") {
 		if o.History, err = f.history.option(cmd); err != nil {
+			return o, err
+		}
+	}
+	if cmd.Flags().Changed("audit") {
+		if o.Audit, err = f.audit.option(cmd); err != nil {
 			return o, err
 		}
 	}
@@ -151,7 +167,7 @@ func (f *startFlags) options(cmd *cobra.Command, l *loaded) (o dataplane.StartOp
 
 func (a *app) printStarted(o dataplane.StartOptions, done dataplane.Started, l *loaded, warming *warmStart) error {
 	fresh := done.Action == "started"
-	result := startResult{Action: done.Action, Observers: done.Observers.Strings(), Cgroup: done.Cgroup, History: done.History,
+	result := startResult{Action: done.Action, Observers: done.Observers.Strings(), Cgroup: done.Cgroup, History: done.History, Audit: done.Audit,
 		Warnings: notNil(done.Warnings), Configuration: l.stateStarted(done, o.Present), Counts: l.counts(), Skipped: l.skipped()}
 	result.Warnings = append(result.Warnings, l.emptyWarnings(fresh)...)
 	if done.Observers.TC {

@@ -70,9 +70,9 @@ func rulesOf(t testing.TB, l *Loaded) string {
 
 func TestMergeOptions(t *testing.T) {
 	c := merge(t,
-		"a.yaml", "observe: [sockets]\ncgroup: /a\nhistory: no\nflush: yes\ntargets: {office: wg0, lab: wg7}\nrules: [{match: x, target: office}, {match: y, target: lab}]",
-		"b.yaml", "observe: [libc, \"tc:eth1\"]\nhistory: yes\ntargets: {office: {chain: [wg1, wwan0], else: direct}}")
-	if diff := cmp.Diff([]string{"libc", "tc:eth1"}, c.Observe); diff != "" || c.Cgroup != "/a" || !*c.History || !*c.Flush {
+		"a.yaml", "observe: [sockets]\ncgroup: /a\nhistory: no\naudit: no\nflush: yes\ntargets: {office: wg0, lab: wg7}\nrules: [{match: x, target: office}, {match: y, target: lab}]",
+		"b.yaml", "observe: [libc, \"tc:eth1\"]\nhistory: yes\naudit: yes\ntargets: {office: {chain: [wg1, wwan0], else: direct}}")
+	if diff := cmp.Diff([]string{"libc", "tc:eth1"}, c.Observe); diff != "" || c.Cgroup != "/a" || !*c.History || !*c.Audit || !*c.Flush {
 		t.Errorf("got %+v", c)
 	}
 	l, err := c.Load(LoadOptions{})

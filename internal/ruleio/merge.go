@@ -14,6 +14,7 @@ type Config struct {
 	Observe []string // observers, as start takes them; empty: the default
 	Cgroup  string   // directory of the cgroup to steer; "": the default
 	History *bool    // nil: the default
+	Audit   *bool    // likewise
 	Flush   *bool    // nil: the default
 
 	parts   []part
@@ -27,7 +28,7 @@ type part struct {
 	ruleTargets, listTargets []ruleset.Target // of doc.Rules and doc.Lists
 }
 
-// Merge puts files together in their order. Of observe, cgroup, history, flush and of a target's name the later file's
+// Merge puts files together in their order. Of observe, cgroup, history, audit, flush and of a target's name the later file's
 // word counts. Errors are *Error.
 func Merge(files []*File) (*Config, error) {
 	c := &Config{targets: make(map[string]ruleset.Target)}
@@ -44,6 +45,9 @@ func Merge(files []*File) (*Config, error) {
 		}
 		if d.History.v != nil {
 			c.History = d.History.v
+		}
+		if d.Audit.v != nil {
+			c.Audit = d.Audit.v
 		}
 		if d.Flush.v != nil {
 			c.Flush = d.Flush.v

@@ -6,6 +6,7 @@ type document struct {
 	Observe []observer             `yaml:"observe" doc:"Sources of names: sockets, libc, tc (every interface) or tc:IF,IF. Default: sockets and libc." least:"1"`
 	Cgroup  directory              `yaml:"cgroup" doc:"Directory of the cgroup v2 whose programs are steered. Default: the root, so all."`
 	History yesNo                  `yaml:"history" doc:"Keep names without a rule, for rules added later. Default: yes."`
+	Audit   yesNo                  `yaml:"audit" doc:"Look for connections that were not steered although the name in their TLS ClientHello has a rule. Default: no."`
 	Flush   yesNo                  `yaml:"flush" doc:"Empty the caches of the host's resolvers when the system starts, so that names are asked for again."`
 	Targets map[targetName]outcome `yaml:"targets" doc:"Targets with a name, for use in rules and lists of every file."`
 	Rules   []ruleItem             `yaml:"rules" doc:"Rules. They come before those of lists; those of a later file come before those of an earlier one."`
