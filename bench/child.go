@@ -43,6 +43,9 @@ var ops = map[string]func(order) (outcome, error){
 	"ask":        askNames,
 	"listen":     listenForConnects,
 	"drain":      drain,
+	"hello":      connectHello,
+
+	"close-connects": closeConnects,
 
 	"stream-listen": streamListen,
 	"stream-open":   streamOpen,

@@ -68,6 +68,7 @@ var sections = []section{
 	{"connect", (*bench).measureConnect},
 	{"udp", (*bench).measureUDP},
 	{"bulk", (*bench).measureBulk},
+	{"audit", (*bench).measureAudit},
 	{"answer", (*bench).measureAnswers},
 	{"libc", (*bench).measureLibc},
 	{"rules", (*bench).measureRules},
