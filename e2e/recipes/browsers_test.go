@@ -2,6 +2,7 @@ package recipes
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -14,10 +15,12 @@ import (
 )
 
 func TestBrowsers(t *testing.T) {
-	s := tell(t, "browsers.md", "example.com", "dns.example.net")
+	s := tell(t, "browsers.md", "example.com", "dns.example.net", "www.example.com")
 	check(t, s.AddUplink("wg0", lab.UplinkOptions{}))
 	s.uplink("wg0")
-	pin := s.serveDoH("dns.example.net")
+	pin := s.serveHTTPS("dns.example.net", "www.example.com")
+	// Readers are users: what root connects to, and nobody asked for, is learnt for that process alone.
+	s.Tool(t, "curl", fmt.Sprintf(`exec setpriv --reuid=%d --regid=%[1]d --clear-groups /usr/bin/curl "$@"`, alice))
 	for _, dir := range []string{"/etc/firefox", "/etc/chromium"} {
 		page.Hide(t, dir)
 	}
@@ -80,15 +83,17 @@ func (s *story) chromium(pin string) string {
 	return strings.Join(strings.FieldsFunc(string(out), func(r rune) bool { return strings.ContainsRune("<>\n ", r) }), "\n")
 }
 
-// serveDoH serves DNS by HTTPS at a host, with a certificate that curl trusts; it returns its key's hash for Chromium.
-func (s *story) serveDoH(name string) (pin string) {
+// serveHTTPS serves hosts by HTTPS, and DNS by it, with a certificate that curl trusts; it returns its key's hash for Chromium.
+func (s *story) serveHTTPS(names ...string) (pin string) {
 	s.t.Helper()
-	config, bundle, pin := selfSigned(s.t, name)
-	ca := filepath.Join(s.Dir, "ca.pem")
-	s.write(ca, bundle)
+	config, bundle, pin := selfSigned(s.t, names...)
+	ca := filepath.Join(s.Lab.Dir, "ca.pem")
+	check(s.t, os.WriteFile(ca, []byte(bundle), 0o644))
 	s.t.Setenv("CURL_CA_BUNDLE", ca)
-	for _, a := range []netip.Addr{s.hosts[name].Addr4, s.hosts[name].Addr6} {
-		serveHTTPS(s, a, config)
+	for _, name := range names {
+		for _, a := range []netip.Addr{s.hosts[name].Addr4, s.hosts[name].Addr6} {
+			serveHTTPS(s, a, config)
+		}
 	}
 	return pin
 }

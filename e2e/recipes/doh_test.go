@@ -10,6 +10,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/base64"
 	"encoding/pem"
+	"fmt"
 	"io"
 	"log"
 	"math/big"
@@ -37,7 +38,7 @@ func chromium(t *testing.T) string {
 	return ""
 }
 
-// serveHTTPS answers DNS questions by HTTPS (RFC 8484), as the lab's name server does.
+// serveHTTPS answers DNS questions by HTTPS (RFC 8484), as the lab's name server does; whoever asks for / is told his address.
 func serveHTTPS(s *story, at netip.Addr, config *tls.Config) {
 	s.t.Helper()
 	var ln net.Listener
@@ -47,6 +48,11 @@ func serveHTTPS(s *story, at netip.Addr, config *tls.Config) {
 	}))
 	quiet := log.New(io.Discard, "", 0) // chromium opens connections and leaves them
 	server := &http.Server{ErrorLog: quiet, TLSConfig: config, ReadHeaderTimeout: 5 * time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/" {
+			client, _ := netip.ParseAddrPort(r.RemoteAddr)
+			_, _ = fmt.Fprintln(w, client.Addr())
+			return
+		}
 		question, err := io.ReadAll(io.LimitReader(r.Body, 4096))
 		if r.Method == http.MethodGet {
 			question, err = base64.RawURLEncoding.DecodeString(r.URL.Query().Get("dns"))
@@ -68,13 +74,13 @@ func serveHTTPS(s *story, at netip.Addr, config *tls.Config) {
 	s.t.Cleanup(func() { _ = server.Close() })
 }
 
-// selfSigned makes a certificate for a name, itself in PEM, and its key's hash in base64.
-func selfSigned(t *testing.T, name string) (config *tls.Config, bundle, pin string) {
+// selfSigned makes a certificate for names, itself in PEM, and its key's hash in base64.
+func selfSigned(t *testing.T, names ...string) (config *tls.Config, bundle, pin string) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	check(t, err)
 	c := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name}, IsCA: true, BasicConstraintsValid: true,
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: names[0]}, DNSNames: names, IsCA: true, BasicConstraintsValid: true,
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
 		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
