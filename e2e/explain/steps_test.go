@@ -1,6 +1,7 @@
 package explain
 
 import (
+	"bufio"
 	"fmt"
 	"os"
 	"os/exec"
@@ -213,4 +214,61 @@ func TestDisagreement(t *testing.T) {
 	h.Must("apply", "-f", file)
 	check(t, via.Learn(a, "name.test"))
 	says(t, h, 0, []string{"kernel agrees"}, ask()...)
+}
+
+// A shell asks for parent.test by itself; a child of it tells its number, waits to be told, and connects.
+const parentAndChild = `exec 3<>/dev/udp/$1/53
+printf '\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x06parent\x04test\x00\x00\x01\x00\x01' >&3
+read -r -t 5 -N 1 -u 3 _
+(echo $BASHPID; read -r _; exec 4<>/dev/tcp/$2/7000; read -r line <&4; echo "$line") <&0 &
+wait`
+
+// What a parent asked counts for its child, which is said.
+func TestParent(t *testing.T) {
+	h := harness.Started(t)
+	server := h.MustHost("parent.test")
+	h.Must("rule", "add", "parent.test", "vpn0")
+	cmd := h.Command(t.Context(), "/bin/bash", "-c", parentAndChild, "bash", h.DNS.Addr4.String(), server.Addr4.String()).AsUser(alice)
+	in, err := cmd.StdinPipe()
+	check(t, err)
+	out, err := cmd.StdoutPipe()
+	check(t, err)
+	check(t, cmd.Start())
+	lines := bufio.NewScanner(out)
+	if !lines.Scan() {
+		t.Fatal("no child")
+	}
+	child := lines.Text()
+	says(t, h, 0, []string{"parent.test -> vpn0 (ifindex", fmt.Sprintf("its parent %d (bash) asked 0 s ago", cmd.Process.Pid)}, "parent.test", "--process", child)
+	_, err = fmt.Fprintln(in)
+	check(t, err)
+	if !lines.Scan() || lines.Text() != h.Uplink("vpn0").Addr4.String() {
+		t.Errorf("the child's connection comes from %q", lines.Text())
+	}
+	check(t, cmd.Wait())
+}
+
+// An interface without IPv6 is told, and that connections over it fail, which they do.
+func TestNoIPv6(t *testing.T) {
+	h := harness.Started(t)
+	a := h.MustAgent(lab.AgentOptions{UID: alice})
+	server := h.MustHost("name.test")
+	h.Must("rule", "add", "name.test", "vpn0")
+	check(t, via.Learn(a, "name.test"))
+	ip := func(args ...string) {
+		t.Helper()
+		check(t, h.HostCommand(t.Context(), "ip", append([]string{"-6"}, args...)...).Run())
+	}
+	to := []string{"name.test", "--process", fmt.Sprint(a.PID)}
+	ip("addr", "flush", "dev", "vpn0")
+	if out := via.Out(h.Lab, a, via.TCP6, server); out != "timeout" {
+		t.Errorf("a connect with another interface's address: %s", out)
+	}
+	says(t, h, 0, []string{"from " + h.Uplink("wan0").Addr6.String() + ", which is no address of vpn0", "no IPv6 address, but an IPv6 default route"}, to...)
+	ip("route", "del", "default", "dev", "vpn0")
+	if out := via.Out(h.Lab, a, via.TCP6, server); out != "ENETUNREACH" {
+		t.Errorf("a connect over IPv6: %s", out)
+	}
+	says(t, h, 0, []string{server.Addr6.String() + " -> vpn0 fails at once: no IPv6 route by vpn0", "no IPv6 address: connections by it over IPv6 fail at once",
+		"IPv6 none", server.Addr4.String() + " -> vpn0 from " + h.Uplink("vpn0").Addr4.String()}, to...)
 }

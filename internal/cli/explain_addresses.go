@@ -83,6 +83,8 @@ func (r *explainResult) sayAddress(p *explainPage, label string, a explainAddres
 	case a.Route == nil:
 	case !a.Route.OK:
 		p.say("", 1, "fails at once: no %s route by %s", family(a), a.Place.Interface)
+	case a.Route.Foreign:
+		p.say("", 1, "from %s, which is no address of %s: answers come by another interface, or not at all", a.Route.Source, a.Place.Interface)
 	case a.Route.Source.IsValid():
 		p.say("", 1, "from %s%s", a.Route.Source, gatewayText(a.Route))
 	}
@@ -214,8 +216,12 @@ func (r *explainResult) sayInterface(p *explainPage, label string, i explainInte
 	}
 	p.say(label, 0, "%s: %s; %s", i.Name, r.stateOf(i.Name), orElse(strings.Join(addrs, " "), "no address"))
 	p.say("", 1, "default routes by it: IPv4 %s; IPv6 %s", defaultText(i.Default4), defaultText(i.Default6))
-	if !six {
+	switch {
+	case six:
+	case len(i.Default6) == 0:
 		p.say("", 1, "no IPv6 address: connections by it over IPv6 fail at once")
+	default:
+		p.say("", 1, "no IPv6 address, but an IPv6 default route: connections by it over IPv6 have another interface's address, and time out")
 	}
 	if i.Ethernet && len(i.Default4) == 0 {
 		p.say("", 1, "without an IPv4 default route only its own network can be reached: ip route add default via GATEWAY dev %s metric 9999", i.Name)

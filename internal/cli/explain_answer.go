@@ -50,9 +50,15 @@ func (e *explainer) routes() error {
 		if err != nil && !errors.Is(err, netdev.ErrNoRoute) {
 			return err
 		}
-		a.Route = &explainRoute{err == nil, gateway, source}
+		a.Route = &explainRoute{err == nil, gateway, source, source.IsValid() && !e.result.has(a.Place.Interface, source)}
 	}
 	return nil
+}
+
+// has tells whether an interface has an address.
+func (r *explainResult) has(name string, addr netip.Addr) bool {
+	i := slices.IndexFunc(r.Interfaces, func(i explainInterface) bool { return i.Name == name })
+	return i >= 0 && slices.ContainsFunc(r.Interfaces[i].Addrs, func(p netip.Prefix) bool { return p.Addr() == addr })
 }
 
 func defaults(routes []netdev.Route) []explainDefault {

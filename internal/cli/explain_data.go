@@ -127,6 +127,7 @@ type explainRoute struct {
 	OK      bool       `json:"ok"`
 	Gateway netip.Addr `json:"gateway"`
 	Source  netip.Addr `json:"source"`
+	Foreign bool       `json:"foreign"` // the source is no address of the interface: answers do not come back by it
 }
 
 type explainInterface struct {
