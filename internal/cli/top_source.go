@@ -35,6 +35,7 @@ type topSource struct {
 	namesTook time.Duration
 	targets   []ruleset.TargetRules
 	targetsOf uint32 // the generation; 0: none yet
+	hits      dataplane.HitBook
 
 	stop   context.CancelFunc
 	done   chan struct{}
@@ -95,7 +96,7 @@ func (t *topSource) look(s *dataplane.System, now time.Time) (snap top.Snapshot,
 	for _, c := range st.Counters {
 		snap.Counters[c.Name] = c.Value
 	}
-	if snap.Hits, err = s.Hits(); err != nil {
+	if snap.Hits, err = t.hits.Read(s); err != nil {
 		return snap, false, err
 	}
 	if snap.Leaks, err = s.Leaks(); err != nil {

@@ -84,18 +84,28 @@ func (l *eventLines) tabs(b []byte, e *dataplane.Event) []byte {
 	rule := l.rule(e)
 	b = e.Time.AppendFormat(b, timeOfEvent)
 	for _, field := range []string{string(e.Kind), e.Comm} {
-		b = append(append(b, '\t'), printable(dash(field))...)
+		b = appendPrintable(append(b, '\t'), dash(field))
 	}
 	b = strconv.AppendUint(append(b, '\t'), uint64(e.PID), 10)
 	for _, field := range []string{l.user(e.UID), l.name(e.Name)} {
-		b = append(append(b, '\t'), printable(dash(field))...)
+		b = appendPrintable(append(b, '\t'), dash(field))
 	}
 	b = appendAddress(append(b, '\t'), e.Address)
 	b = strconv.AppendUint(append(b, '\t'), uint64(e.Port), 10)
 	for _, field := range []string{e.Protocol, withCondition(rule.pattern, rule.condition), place(e, rule), e.Why} {
-		b = append(append(b, '\t'), printable(dash(field))...)
+		b = appendPrintable(append(b, '\t'), dash(field))
 	}
 	return append(b, '\n')
+}
+
+// appendPrintable appends what printable makes of a text, quickly where that is the text itself.
+func appendPrintable(b []byte, s string) []byte {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return append(b, printable(s)...)
+		}
+	}
+	return append(b, s...)
 }
 
 // timeOfEvent is how times are written where there is room.
