@@ -32,7 +32,7 @@ func (a *app) facts() (*doctor.Facts, error) {
 			return nil, err
 		}
 	} else if l != nil {
-		f.Rules = l.Rules
+		f.Rules, f.Observe = l.Rules, l.Observe
 		if l.Cgroup != "" {
 			f.Cgroup = l.Cgroup
 		}
@@ -178,7 +178,7 @@ func othersFacts(f *doctor.Facts) {
 	if f.Support.NoCgroup != nil || f.Support.Refused != nil {
 		return
 	}
-	f.Others, _, _ = dataplane.Others(f.Cgroup, f.Support.Cgroup)
+	f.Others, f.Partly, _ = dataplane.Others(f.Cgroup, f.Support.Cgroup)
 	for _, l := range f.Links {
 		if l.Exists {
 			f.Others = append(f.Others, dataplane.OthersOf(dataplane.Device{Index: l.Index, Name: l.Name})...)
