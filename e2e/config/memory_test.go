@@ -75,7 +75,7 @@ func TestMemory(t *testing.T) {
 	s := startedSite(t)
 	s.write("config.yaml", "lists: [{file: names, format: plain, match: suffix, target: vpn0}]\n")
 	for i, args := range [][]string{{"apply"}, {"apply"}, {"apply"}, {"apply", "--dry-run"}, {"rule", "list"}, {"rule", "add", "one.more.test", "vpn0"},
-		{"rule", "save"}, {"start"}, {"status"}, {"export", "--format=plain", "-o", "json"},
+		{"rule", "save"}, {"start"}, {"status"}, {"metrics"}, {"status", "-o", "json"}, {"export", "--format=plain", "-o", "json"},
 		{"import", "names", "--format=plain", "--match=suffix", "--target=vpn0"}, {"rule", "list"}} {
 		switch {
 		case i == 0, args[0] == "import":

@@ -82,9 +82,16 @@ func hitsOf(s *dataplane.System, l *loaded, failed error) ([]dataplane.Hit, erro
 	if err != nil {
 		return nil, err
 	}
-	if failed == nil && l.digest() == running {
+	if failed != nil {
+		return s.Hits()
+	}
+	if l.digest() == running {
 		return s.HitsOf(l.Rules)
 	}
+	if l.keep != nil {
+		l.keep()
+	}
+	l.Rules, l.keep = nil, nil // two sets of a million rules would be too much; what is compared is the digest
 	return s.Hits()
 }
 

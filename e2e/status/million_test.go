@@ -1,0 +1,79 @@
+package status
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/domain-route/domain-route/e2e/harness"
+	"github.com/domain-route/domain-route/e2e/routes/via"
+	"github.com/domain-route/domain-route/internal/lab"
+	"github.com/domain-route/domain-route/internal/testlist"
+)
+
+// quick is how long status may take with a million rules.
+const quick = 500 * time.Millisecond
+
+// With a million rules the front page comes at once, has its warnings, and knows what was decided.
+func TestMillion(t *testing.T) {
+	h := harness.New(t, lab.Options{})
+	dir := filepath.Join(h.Dir, "etc")
+	check(t, os.Mkdir(dir, 0o755))
+	names := testlist.Names(1, 1_000_000)
+	f, err := os.Create(filepath.Join(dir, "names"))
+	check(t, err)
+	w := bufio.NewWriter(f)
+	for _, n := range names {
+		fmt.Fprintln(w, n)
+	}
+	check(t, w.Flush())
+	check(t, f.Close())
+	config := filepath.Join(dir, "config.yaml")
+	check(t, os.WriteFile(config, []byte("rules: [{match: a.gone.test, target: gone0}]\nlists: [{file: names, format: plain, match: suffix, target: vpn0}]\n"), 0o644))
+	h.Must("--config", config, "start", "--cgroup", h.Cgroup)
+	a := h.MustAgent(lab.AgentOptions{})
+	name := names[len(names)-1]
+	to := h.MustHost(name)
+	check(t, via.Learn(a, name))
+	if got := via.Out(h.Lab, a, via.TCP4, to); got != "vpn0" {
+		t.Errorf("a connection left by %s", got)
+	}
+	fastest := func(of int, args ...string) (best time.Duration, r harness.Result) {
+		best = time.Hour
+		for range of {
+			began := time.Now()
+			r = h.Run(append([]string{"--config", config}, args...)...)
+			best = min(best, time.Since(began))
+		}
+		t.Logf("%q takes %v", args, best)
+		return best, r
+	}
+	took, r := fastest(3, "status")
+	if took > quick {
+		t.Errorf("status takes %v", took)
+	}
+	wantScreen(t, r.Stdout)
+	for _, words := range []string{"\nrules: 1000001 (generation 2); 1 of them decided 1 connections\n", "\nconfiguration: its rules run: ", "\n  gone0  does not exist ", "1000000 rules"} {
+		if !strings.Contains(r.Stdout, words) {
+			t.Errorf("no %q in\n%s", words, r.Stdout)
+		}
+	}
+	if !strings.Contains(r.Stderr, "no interface of the target gone0 exists: connections by it fail; rules: 1\n") {
+		t.Error(r.Stderr)
+	}
+	_, r = fastest(1, "metrics")
+	if n := scrape(t, r.Stdout)[`rule_hits_total{condition="",pattern="`+name+`",target="vpn0"}`]; n != 1 {
+		t.Errorf("%s has %v hits", name, n)
+	}
+	fastest(1, "metrics", "--series", "0")
+	fastest(1, "status", "-o", "json")
+	h.Must("rule", "add", "b.gone.test", "gone0")
+	if took, r = fastest(3, "status"); took > quick || !strings.Contains(r.Stdout, "\nconfiguration: the running rules differ from ") {
+		t.Errorf("where the rules differ: %v, %s", took, r.Stdout)
+	}
+	fastest(1, "metrics")
+}
