@@ -140,6 +140,9 @@ func sound(t *testing.T, args ...string) (*harness.Host, *lab.Agent, lab.Host) {
 	h.Must("rule", "add", "site.test", "vpn0")
 	a := h.MustAgent(lab.AgentOptions{})
 	must(t, via.Learn(a, "www.site.test"))
+	if got := via.Out(h.Lab, a, via.TCP4, site, "vpn0"); got != "vpn0" {
+		t.Fatalf("goes by %s", got)
+	}
 	return h, a, site
 }
 

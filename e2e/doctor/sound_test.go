@@ -15,6 +15,9 @@ func TestSeeded(t *testing.T) {
 	if r.Code != 0 || r.Stderr != "" {
 		t.Errorf("a sound system: exit %d, %s", r.Code, r.Stderr)
 	}
+	if c := find(consult(t, h), "rules-hit"); len(c) != 1 || c[0].Level != "ok" {
+		t.Errorf("%+v", c)
+	}
 	for _, c := range []struct {
 		what string
 		test func(*testing.T, *harness.Host)
