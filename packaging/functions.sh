@@ -145,3 +145,6 @@ no_old_kernel() {
 	rm -f /etc/systemd/system/domain-route.service.d/package-linux-below-6.6.conf
 	rmdir /etc/systemd/system/domain-route.service.d 2>/dev/null || :
 }
+
+# forget_metrics removes what the timer wrote, or node_exporter would tell it forever.
+forget_metrics() { rm -f /var/lib/prometheus/node-exporter/domain-route.prom; }

@@ -56,7 +56,7 @@ func newHost(t *testing.T) *host {
 	t.Cleanup(func() { _ = unix.Unmount("/sys/fs/bpf", unix.MNT_DETACH) })
 	t.Cleanup(func() {
 		h.Run("stop")
-		h.try("dpkg", "--purge", "domain-route")
+		_, _ = h.try("dpkg", "--purge", "domain-route")
 		_ = os.RemoveAll(saved)
 	})
 	return h
