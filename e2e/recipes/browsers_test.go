@@ -36,6 +36,11 @@ func TestBrowsers(t *testing.T) {
 	s.wantSeen(s.chromium(pin), "wg0")
 	s.wantSeen(s.run("See that it works"), "wg0")
 
+	out = s.run("What the audit learns")
+	s.wantSeen(out, "eth0")
+	s.wantSeen(out, "wg0")
+	s.wantText(out, "www.example.com")
+
 	s.run("Programs that cannot be told")
 	s.goes("example.com", "wg0")
 
