@@ -171,18 +171,28 @@ func decides(hook string) bool {
 }
 
 func otherPrograms(f *Facts) []Check {
-	all := []Check{}
+	all, filters := []Check{}, map[string]*Check{}
 	for _, o := range f.Others {
-		where := o.Cgroup
-		if where == "" {
-			where = "interface " + o.Device
-		}
-		c := Check{ID: "other-programs", Level: Note, Subject: o.Hook, Found: fmt.Sprintf("%s at %s%s%s", programText(o), where, ownerText(o, f.Holders[o.ID]), orderText(o))}
-		if o.Cgroup != "" && decides(o.Hook) {
-			c.Level, c.Cure = Warn, otherCure(o, f.Holders[o.ID])
-		}
-		if o.Redirects {
+		owner := ownerText(o, f.Holders[o.ID])
+		c := Check{ID: "other-programs", Level: Note, Subject: o.Hook, Found: fmt.Sprintf("%s at %s%s%s", programText(o), placeOf(o), owner, orderText(o))}
+		switch {
+		case o.Redirects:
 			c.Level, c.Cure = Warn, "tc filter del dev "+quote(o.Device)+" egress"
+		case o.Cgroup != "" && decides(o.Hook):
+			c.Level, c.Cure = Warn, otherCure(o, f.Holders[o.ID])
+		case filters[owner] == nil:
+			filters[owner] = &Check{ID: "other-programs", Level: Note, Details: []string{c.Subject + ": " + c.Found}}
+			continue
+		default:
+			filters[owner].Details = append(filters[owner].Details, c.Subject+": "+c.Found)
+			continue
+		}
+		all = append(all, c)
+	}
+	for _, owner := range slices.Sorted(maps.Keys(filters)) {
+		c := *filters[owner]
+		if c.Found = c.Details[0]; len(c.Details) > 1 {
+			c.Found = fmt.Sprintf("%d filters%s may drop what is steered; first %s", len(c.Details), owner, c.Details[0])
 		}
 		all = append(all, c)
 	}
@@ -193,6 +203,14 @@ func otherPrograms(f *Facts) []Check {
 		return one("other-programs", OK, "no other tool's program is on our hooks", "")
 	}
 	return all
+}
+
+// placeOf is the cgroup or the interface that a program is at.
+func placeOf(o dataplane.Other) string {
+	if o.Cgroup == "" {
+		return "interface " + o.Device
+	}
+	return o.Cgroup
 }
 
 func programText(o dataplane.Other) string {

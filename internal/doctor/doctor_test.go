@@ -195,6 +195,11 @@ var attachmentSeeds = []seed{
 	{"systemd's filter", func(f *Facts) {
 		f.Others = []dataplane.Other{{Hook: "egress", Cgroup: "/sys/fs/cgroup/system.slice/a b.service", ID: 5, Name: "sd_fw_egress"}}
 	}, "other-programs", Note, "systemd's IPAddressDeny=", ""},
+	{"systemd's filters", func(f *Facts) {
+		for _, hook := range []string{"ingress", "egress"} {
+			f.Others = append(f.Others, dataplane.Other{Hook: hook, Cgroup: "/sys/fs/cgroup/system.slice/a.service", ID: 5, Name: "sd_fw_" + hook})
+		}
+	}, "other-programs", Note, "2 filters, of systemd's IPAddressDeny= and the like may drop", ""},
 	{"a path to quote", func(f *Facts) {
 		f.Others = []dataplane.Other{{Hook: "sock_create", Cgroup: "/sys/fs/cgroup/a'; reboot", ID: 5}}
 	}, "other-programs", Warn, "", `detach '/sys/fs/cgroup/a'\''; reboot' sock_create id 5`},
