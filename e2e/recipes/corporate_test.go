@@ -24,6 +24,7 @@ func TestCorporateVPN(t *testing.T) {
 	was := s.network()
 
 	s.run("The rules")
+	s.reboot()
 	s.run("The company's names")
 	s.only4("vpn.corp.example", "eth0") // where the VPN client goes while there is no tunnel
 	s.only4("example.com", "eth0")

@@ -26,6 +26,7 @@ exec "$@"`)
 	s.heard(flow, "eth0")
 
 	s.wantText(s.run("The rules"), "learnt", "steered", "example.com", "eth1")
+	s.reboot()
 	s.wantSeen(s.run("See that it works"), "eth1")
 	s.goes("example.com", "eth1")
 	s.goes("example.org", "eth0")

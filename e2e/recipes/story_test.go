@@ -139,6 +139,12 @@ func (s *story) leaves(a *lab.Agent, name, want string, kinds ...via.Kind) {
 	}
 }
 
+// reboot takes everything out of the kernel, and in again from the configuration alone.
+func (s *story) reboot() {
+	s.t.Helper()
+	s.shell("domain-route stop && domain-route start")
+}
+
 // wantSeen checks that a server saw what a block ran at an interface.
 func (s *story) wantSeen(out, by string) {
 	s.t.Helper()

@@ -19,6 +19,7 @@ func TestTwoUplinks(t *testing.T) {
 	routes := s.blocks[0]
 	s.run("A default route by each")
 	s.run("The rules")
+	s.reboot()
 	s.goes("example.com", "eth1")
 	s.goes("example.org", "eth1")
 	s.goes("example.net", "eth0")

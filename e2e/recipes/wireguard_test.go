@@ -18,6 +18,7 @@ func TestWireGuard(t *testing.T) {
 	s.goes("example.com", "eth0")
 
 	s.run("The rules")
+	s.reboot()
 	s.goes("example.com", "wg0")
 	s.goes("example.org", "eth0")
 
@@ -58,6 +59,7 @@ func TestEverythingBut(t *testing.T) {
 	s.goes("example.com", "eth0")
 
 	s.run("The rules")
+	s.reboot()
 	s.goes("example.com", "wg0")
 	s.goes("example.org", "eth0")
 	s.wantAt(printer, "eth0")
