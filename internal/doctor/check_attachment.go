@@ -25,7 +25,7 @@ func started(f *Facts) []Check {
 	switch f.State {
 	case dataplane.StateStarted:
 		s := f.Running.Status
-		return one("started", OK, fmt.Sprintf("%d rules are in force; observers: %s", s.Rules, strings.Join(s.Observers, " ")), "")
+		return one("started", OK, fmt.Sprintf("rules in force: %d; observers: %s", s.Rules, strings.Join(s.Observers, " ")), "")
 	case dataplane.StateStopped:
 		return one("started", Warn, "domain-route is not started: nothing is steered", "domain-route start")
 	}
@@ -61,7 +61,7 @@ func programs(f *Facts) []Check {
 	if len(lost) > 0 {
 		return one("programs", Fail, "not attached: "+strings.Join(lost, ", "), "domain-route start")
 	}
-	return one("programs", OK, fmt.Sprintf("all %d are attached", len(f.Running.Status.Programs)), "")
+	return one("programs", OK, fmt.Sprintf("all are attached: %d", len(f.Running.Status.Programs)), "")
 }
 
 // restart is how to begin anew, elsewhere, with the rules that run; again ends it.

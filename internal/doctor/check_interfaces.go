@@ -56,7 +56,7 @@ func targets(f *Facts) []Check {
 	case f.Rules.Len() == 0:
 		return one("targets", Note, "there are no rules", "domain-route rule add example.com wg0")
 	case all == nil:
-		return one("targets", OK, fmt.Sprintf("of each of %d with interfaces one exists", chains), "")
+		return one("targets", OK, fmt.Sprintf("of each with interfaces one exists: %d", chains), "")
 	}
 	return all
 }
@@ -134,10 +134,10 @@ func linkText(l netdev.Facts) string {
 		parts = append(parts, a.String())
 	}
 	if len(l.Default4) > 0 {
-		parts = append(parts, fmt.Sprintf("default route, metric %d", l.Default4[0].Metric))
+		parts = append(parts, fmt.Sprintf("IPv4 default route (metric %d)", l.Default4[0].Metric))
 	}
 	if len(l.Default6) > 0 {
-		parts = append(parts, fmt.Sprintf("of IPv6 %d", l.Default6[0].Metric))
+		parts = append(parts, fmt.Sprintf("IPv6 default route (metric %d)", l.Default6[0].Metric))
 	}
 	if l.Tun {
 		parts = append(parts, "tun: except the server of the program behind it from rules")

@@ -116,7 +116,7 @@ func shadowed(f *Facts) []Check {
 			Found: "rules can never decide, since more specific ones come first: " + few(never)}}
 	}
 	if anyway > 0 {
-		return one("rules-shadowed", Note, fmt.Sprintf("without %d rules all would be the same", anyway), "domain-route apply --dry-run")
+		return one("rules-shadowed", Note, fmt.Sprintf("rules without which all would be the same: %d", anyway), "domain-route apply --dry-run")
 	}
 	return one("rules-shadowed", OK, "no rule hides another", "")
 }

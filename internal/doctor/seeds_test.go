@@ -149,7 +149,7 @@ func tableSeeds(t *testing.T) []seed {
 		{"never, of a user", func(f *Facts) {
 			f.Rules = rules(t, "a.example wg0 user=5 cgroup=/a", "=a.example direct user=5", "*.a.example direct")
 		}, "rules-shadowed", Warn, "a.example", "domain-route rule del a.example user=5 cgroup=/a"},
-		{"change nothing", func(f *Facts) { f.Rules = rules(t, "a.example wg0", "b.a.example wg0") }, "rules-shadowed", Note, "without 1 rules", "apply --dry-run"},
+		{"change nothing", func(f *Facts) { f.Rules = rules(t, "a.example wg0", "b.a.example wg0") }, "rules-shadowed", Note, "without which all would be the same: 1", "apply --dry-run"},
 		{"one", func(f *Facts) { f.Rules = rules(t, "example.com wg0", "never.example wg0") }, "rules-hit", Note, "1 of 2 rules have decided no connection yet: never.example", ""},
 		{"refused", func(f *Facts) { f.Running.Status.Counters = []dataplane.Counter{{Name: "bind_failed", Value: 3}} }, "counters", Note, "bind_failed: 3 since start", ""},
 		{"spoofed", func(f *Facts) {
