@@ -73,12 +73,14 @@ static __noinline int tell(struct bpf_sock_addr *ctx, const struct addr *to, con
 	return emit(&e, told(st, e.ruled));
 }
 
-static __noinline int settle(struct bpf_sock_addr *ctx, const struct addr *to, const struct opinion *o,
-			     __u32 outcome)
+__noinline int settle(struct bpf_sock_addr *ctx, const struct addr *to, const struct opinion *o,
+		      __u32 outcome)
 {
 	struct state *st = get_state();
 	struct hit h = {};
 
+	if (!to || !o)
+		return 0;
 	if (outcome & RULED && decided(o, &h))
 		count_hit(&h);
 	if (st && told(st, outcome & RULED))

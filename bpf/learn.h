@@ -64,10 +64,12 @@ static long tell_address(__u32 i, struct scratch_ref *ref)
 }
 
 /* Tells those who watch what was learnt. */
-static __noinline int tell_learnt(struct scratch *s, __u32 pid, __u32 uid)
+__noinline int tell_learnt(struct scratch *s, __u32 pid, __u32 uid)
 {
 	struct scratch_ref ref = {s};
 
+	if (!s)
+		return 0;
 	begin_event(&s->event, &s->lesson, &s->match, pid ? FROM_SOCKETS : NOBODY_ASKED, pid, uid);
 	if (pid)
 		__builtin_memcpy(s->event.comm, s->comm, COMM);
