@@ -9,11 +9,11 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/creack/pty"
 	"github.com/miekg/dns"
 	"golang.org/x/sys/unix"
 
 	"github.com/domain-route/domain-route/e2e/harness"
+	"github.com/domain-route/domain-route/e2e/terminal"
 	"github.com/domain-route/domain-route/internal/lab"
 )
 
@@ -42,49 +42,45 @@ func world(t *testing.T) (*harness.Host, func(name string)) {
 func TestShows(t *testing.T) {
 	h, connect := world(t)
 	m := open(t, h, 80, 24, nil)
-	m.wait("domain-route on", "[1 Rules", "vpn0", "vpn9", "does not exist")
+	m.Wait("domain-route on", "[1 Rules", "vpn0", "vpn9", "does not exist")
 	connect("www.example.com")
 	connect("ads.example")
 	connect("gone.example")
-	text := m.wait("example.com", "steered", "blocked", "refused", "no_interface", "block")
+	text := m.Wait("example.com", "steered", "blocked", "refused", "no_interface", "block")
 	t.Logf("\n%s", text)
-	m.press("2")
-	m.wait("[2 Interfaces", ">vpn0")
-	m.press("4")
-	m.wait("[4 Names", "www.example.com", "decides")
-	m.press("/gone\r")
-	if text := m.wait("filter: gone", "[4 Names 2]"); strings.Contains(text, "www.example.com") {
+	m.Press("2")
+	m.Wait("[2 Interfaces", ">vpn0")
+	m.Press("4")
+	m.Wait("[4 Names", "www.example.com", "decides")
+	m.Press("/gone\r")
+	if text := m.Wait("filter: gone", "[4 Names 2]"); strings.Contains(text, "www.example.com") {
 		t.Errorf("the filter lets everything through:\n%s", text)
 	}
-	m.press("\x1b")
-	m.wait("[4 Names", "www.example.com")
-	m.press("1gp")
-	m.wait("PAUSED", "[1 Rules")
-	m.press("p?")
-	m.wait("Help", "the panes:")
-	m.press("\x1b")
-	m.wait("[1 Rules")
-	m.press("/example.com\r\r")
-	t.Logf("\n%s", m.wait("Explain example.com", "-> vpn0", "Esc back"))
-	m.press("\x1b")
-	m.wait("[1 Rules")
+	m.Press("\x1b")
+	m.Wait("[4 Names", "www.example.com")
+	m.Press("1gp")
+	m.Wait("PAUSED", "[1 Rules")
+	m.Press("p?")
+	m.Wait("Help", "the panes:")
+	m.Press("\x1b")
+	m.Wait("[1 Rules")
+	m.Press("/example.com\r\r")
+	t.Logf("\n%s", m.Wait("Explain example.com", "-> vpn0", "Esc back"))
+	m.Press("\x1b")
+	m.Wait("[1 Rules")
 	// Smaller, and larger.
 	for _, size := range [][2]int{{60, 15}, {132, 43}} {
-		m.mu.Lock()
-		m.screen.Resize(size[0], size[1])
-		m.mu.Unlock()
-		check(t, pty.Setsize(m.tty, &pty.Winsize{Cols: uint16(size[0]), Rows: uint16(size[1])}))
+		m.Resize(size[0], size[1])
 		want := "TOTAL"
 		if size[0] == 132 {
 			want = "USER"
 		}
-		m.wait("domain-route on", want)
+		m.Wait("domain-route on", want)
 	}
 	h.Must("stop")
-	m.wait("OFF: domain-route start")
-	m.press("q")
-	<-m.ended
-	if code := exitCode(m.cmd.Cmd); code != 0 {
+	m.Wait("OFF: domain-route start")
+	m.Press("q")
+	if code := m.End(); code != 0 {
 		t.Errorf("exit %d", code)
 	}
 }
@@ -95,42 +91,37 @@ func TestEnds(t *testing.T) {
 	connect("www.example.com")
 	for _, c := range []struct {
 		how  string
-		do   func(*terminal)
+		do   func(*testing.T, *terminal.Terminal)
 		code int // -1: by a signal
 	}{
-		{"q", func(m *terminal) { m.press("q") }, 0},
-		{"Ctrl-C", func(m *terminal) { m.press("\x03") }, 0},
-		{"SIGTERM", func(m *terminal) { signal(m, m.cmd.Process.Pid, unix.SIGTERM) }, 0},
-		{"SIGHUP", func(m *terminal) { signal(m, m.cmd.Process.Pid, unix.SIGHUP) }, 0},
-		{"SIGINT", func(m *terminal) { signal(m, m.cmd.Process.Pid, unix.SIGINT) }, 0},
-		{"SIGTERM to all", func(m *terminal) { signal(m, -m.cmd.Process.Pid, unix.SIGTERM) }, 0},
-		{"SIGKILL of what draws", func(m *terminal) { signal(m, m.child(), unix.SIGKILL) }, 3},
-		{aCrash, func(m *terminal) { signal(m, m.child(), unix.SIGABRT) }, 2},
-		{"SIGKILL of what guards", func(m *terminal) { signal(m, m.cmd.Process.Pid, unix.SIGKILL) }, -1},
+		{"q", func(_ *testing.T, m *terminal.Terminal) { m.Press("q") }, 0},
+		{"Ctrl-C", func(_ *testing.T, m *terminal.Terminal) { m.Press("\x03") }, 0},
+		{"SIGTERM", func(t *testing.T, m *terminal.Terminal) { signal(t, m.Cmd.Process.Pid, unix.SIGTERM) }, 0},
+		{"SIGHUP", func(t *testing.T, m *terminal.Terminal) { signal(t, m.Cmd.Process.Pid, unix.SIGHUP) }, 0},
+		{"SIGINT", func(t *testing.T, m *terminal.Terminal) { signal(t, m.Cmd.Process.Pid, unix.SIGINT) }, 0},
+		{"SIGTERM to all", func(t *testing.T, m *terminal.Terminal) { signal(t, -m.Cmd.Process.Pid, unix.SIGTERM) }, 0},
+		{"SIGKILL of what draws", func(t *testing.T, m *terminal.Terminal) { signal(t, child(t, m), unix.SIGKILL) }, 3},
+		{aCrash, func(t *testing.T, m *terminal.Terminal) { signal(t, child(t, m), unix.SIGABRT) }, 2},
+		{"SIGKILL of what guards", func(t *testing.T, m *terminal.Terminal) { signal(t, m.Cmd.Process.Pid, unix.SIGKILL) }, -1},
 	} {
 		t.Run(c.how, func(t *testing.T) {
 			m := open(t, h, 80, 24, nil)
-			m.wait("domain-route on", "does not exist")
-			if !m.screen.IsAltScreen() {
+			m.Wait("domain-route on", "does not exist")
+			if screen, _ := m.Main(); screen {
 				t.Error("it draws over the main screen")
 			}
-			c.do(m)
-			m.wantAsBefore(c.how)
-			if code := exitCode(m.cmd.Cmd); code != c.code {
-				t.Errorf("%s: exit %d, want %d\n%s", c.how, code, c.code, m.text())
+			c.do(t, m)
+			wantAsBefore(t, m, c.how)
+			if code := m.End(); code != c.code {
+				t.Errorf("%s: exit %d, want %d\n%s", c.how, code, c.code, m.Text())
 			}
 		})
 	}
 	// Their watchers' places are free again, or will be.
 	m := open(t, h, 80, 24, nil)
-	m.wait("domain-route on")
-	m.press("q")
-	m.wantAsBefore("q again")
-}
-
-func signal(m *terminal, pid int, s unix.Signal) {
-	m.t.Helper()
-	check(m.t, unix.Kill(pid, s))
+	m.Wait("domain-route on")
+	m.Press("q")
+	wantAsBefore(t, m, "q again")
 }
 
 // Ctrl-Z goes to the shell, with the terminal as it was, and fg comes back.
@@ -139,22 +130,20 @@ func TestSuspend(t *testing.T) {
 	connect("www.example.com")
 	script := fmt.Sprintf(`set -m; %s top; echo "stopped $?"; read word; fg >/dev/null; echo "ended $?"`, harness.Binary(t))
 	m := open(t, h, 80, 24, nil, "/bin/sh", "-c", script)
-	m.wait("domain-route on", "does not exist")
-	m.press("\x1a")
-	if text := m.wait("words from before", "stopped 148"); strings.Contains(text, "domain-route on") {
+	m.Wait("domain-route on", "does not exist")
+	m.Press("\x1a")
+	if text := m.Wait("words from before", "stopped 148"); strings.Contains(text, "domain-route on") {
 		t.Errorf("the screen stays:\n%s", text)
 	}
-	now, err := unix.IoctlGetTermios(int(m.tty.Fd()), unix.TCGETS)
-	check(t, err)
-	if *now != m.before {
+	if m.Modes() != m.Before {
 		t.Error("the terminal's modes stay while it is stopped")
 	}
-	m.press("x\n")
-	m.wait("domain-route on", "does not exist", "[1 Rules")
-	m.press("2")
-	m.wait("[2 Interfaces")
-	m.press("q")
-	m.wait("words from before", "ended 0")
+	m.Press("x\n")
+	m.Wait("domain-route on", "does not exist", "[1 Rules")
+	m.Press("2")
+	m.Wait("[2 Interfaces")
+	m.Press("q")
+	m.Wait("words from before", "ended 0")
 }
 
 // Without colours there are none, and without UTF-8 nothing but ASCII.
@@ -165,7 +154,7 @@ func TestPlainTerminals(t *testing.T) {
 		env     []string
 		colours bool
 		ascii   bool
-		m       *terminal
+		m       *terminal.Terminal
 	}{
 		{env: []string{"TERM=xterm-256color"}, colours: true},
 		{env: []string{"TERM=xterm-256color", "NO_COLOR=1"}},
@@ -174,7 +163,7 @@ func TestPlainTerminals(t *testing.T) {
 	}
 	for i := range kinds {
 		kinds[i].m = open(t, h, 80, 24, kinds[i].env)
-		kinds[i].m.wait("domain-route on", "does not exist")
+		kinds[i].m.Wait("domain-route on", "does not exist")
 	}
 	connect("www.example.com")
 	for _, c := range kinds {
@@ -182,10 +171,10 @@ func TestPlainTerminals(t *testing.T) {
 		if c.ascii {
 			full = "@"
 		}
-		c.m.wait(full) // of the sparkline
-		c.m.press("q")
-		c.m.wantAsBefore(fmt.Sprint(c.env))
-		raw := c.m.written()
+		c.m.Wait(full) // of the sparkline
+		c.m.Press("q")
+		wantAsBefore(t, c.m, fmt.Sprint(c.env))
+		raw := c.m.Written()
 		if colours := strings.Contains(raw, "\x1b[31m") || strings.Contains(raw, "\x1b[1;36m") || strings.Contains(raw, "\x1b[91m"); colours != c.colours {
 			t.Errorf("%v: colours: %v", c.env, colours)
 		}
@@ -199,12 +188,11 @@ func TestPlainTerminals(t *testing.T) {
 func TestWatchOnTerminal(t *testing.T) {
 	h, connect := world(t)
 	m := open(t, h, 80, 24, nil, harness.Binary(t), "watch", "--name", "example.com")
-	m.wait("TIME     KIND    PROCESS        NAME                ADDRESS           WHERE")
+	m.Wait("TIME     KIND    PROCESS        NAME                ADDRESS           WHERE")
 	connect("www.example.com")
-	t.Logf("\n%s", m.wait("learnt ", "steered exe/", "www.example.com", "vpn0"))
-	m.press("\x03")
-	<-m.ended
-	if code := exitCode(m.cmd.Cmd); code != 0 {
+	t.Logf("\n%s", m.Wait("learnt ", "steered exe/", "www.example.com", "vpn0"))
+	m.Press("\x03")
+	if code := m.End(); code != 0 {
 		t.Errorf("Ctrl-C: exit %d", code)
 	}
 }
@@ -213,7 +201,7 @@ func TestWatchOnTerminal(t *testing.T) {
 func TestHostileNames(t *testing.T) {
 	h, _ := world(t)
 	m := open(t, h, 120, 30, nil)
-	m.wait("domain-route on")
+	m.Wait("domain-route on")
 	site := h.MustHost("evil.example.com")
 	if _, err := h.MustAgent(lab.AgentOptions{}).Resolve(lab.Query{Name: "evil.example.com", Type: dns.TypeA}); err != nil {
 		t.Fatal(err)
@@ -227,10 +215,10 @@ func TestHostileNames(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	m.wait("evil.example.com", `a\x1b]0;x`)
-	m.press("q")
-	m.wantAsBefore("q")
-	if strings.Contains(m.written(), "\x1b]0;x") {
+	m.Wait("evil.example.com", `a\x1b]0;x`)
+	m.Press("q")
+	wantAsBefore(t, m, "q")
+	if strings.Contains(m.Written(), "\x1b]0;x") {
 		t.Error("it reaches the terminal")
 	}
 }
@@ -250,13 +238,13 @@ func TestRefuses(t *testing.T) {
 		{"TERM=xterm", "first: domain-route start", 1},
 	} {
 		m := open(t, h, 80, 24, []string{c.env})
-		m.wait("words from before")
-		m.wait(c.want)
-		m.wantAsBefore(c.env)
-		if code := exitCode(m.cmd.Cmd); code != c.code {
+		m.Wait("words from before")
+		m.Wait(c.want)
+		wantAsBefore(t, m, c.env)
+		if code := m.End(); code != c.code {
 			t.Errorf("%s: exit %d, want %d", c.env, code, c.code)
 		}
-		if strings.Contains(m.written(), "\x1b") {
+		if strings.Contains(m.Written(), "\x1b") {
 			t.Errorf("%s: it draws", c.env)
 		}
 	}

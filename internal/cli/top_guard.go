@@ -83,7 +83,7 @@ func childsEnd(err error) error {
 	case !errors.As(err, &exit):
 		return err
 	case killed(err):
-		return fmt.Errorf("what draws was killed: %v", exit)
+		return fmt.Errorf("what draws was killed: %w", exit)
 	}
 	os.Exit(exit.ExitCode())
 	return nil

@@ -186,12 +186,20 @@ func (w *watching) run(ctx, reading context.Context) error {
 			return w.end(err, w.out.finish(ctx, lastWords))
 		case err := <-w.out.failed:
 			enough()
-			<-read // whoever closes the source must be the only one at it
-			return w.end(nil, err)
+			return w.end(stopped(<-read), err)
 		case <-ticker.C:
 			w.tellLost(false)
 		}
 	}
+}
+
+// stopped is what reading ended with where writing had failed already: whoever closes the source must be the only one at it,
+// and waits for this.
+func stopped(read error) error {
+	if errors.Is(read, dataplane.ErrNotStarted) {
+		return nil
+	}
+	return read
 }
 
 // read shows events until the context ends, there are no more, or they are as many as asked for.
