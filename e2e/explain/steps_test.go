@@ -86,7 +86,7 @@ func TestAges(t *testing.T) {
 	h.DNS.SetTTL(0)
 	h.Must("rule", "add", "name.test", "vpn0")
 	check(t, via.Learn(a, "name.test"))
-	says(t, h, 0, []string{"the host (root or a service) asked 0 s ago, TTL over since 0 s, still counts for 59 min; decides"}, "name.test", "--user", fmt.Sprint(alice))
+	says(t, h, 0, []string{"learnt by the host (root or a service) 0 s ago, TTL over since 0 s, still counts for 59 min; decides"}, "name.test", "--user", fmt.Sprint(alice))
 	for _, name := range []string{"names_ruled", "names_plain"} {
 		m := pinned(t, name)
 		var hash uint64
@@ -239,7 +239,7 @@ func TestParent(t *testing.T) {
 		t.Fatal("no child")
 	}
 	child := lines.Text()
-	says(t, h, 0, []string{"parent.test -> vpn0 (ifindex", fmt.Sprintf("its parent %d (bash) asked 0 s ago", cmd.Process.Pid)}, "parent.test", "--process", child)
+	says(t, h, 0, []string{"parent.test -> vpn0 (ifindex", fmt.Sprintf("learnt by its parent %d (bash) 0 s ago", cmd.Process.Pid)}, "parent.test", "--process", child)
 	_, err = fmt.Fprintln(in)
 	check(t, err)
 	if !lines.Scan() || lines.Text() != h.Uplink("vpn0").Addr4.String() {

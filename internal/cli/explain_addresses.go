@@ -72,7 +72,7 @@ func (r *explainResult) sayUnlearnt(p *explainPage) {
 	}
 	p.say("", 1, "Who asks now is seen, and goes as said above.")
 	p.say("", 1, "Who connects without being seen to ask has the address from elsewhere: DNS over HTTPS of its own (browsers), or a cache "+
-		"from before: restart the program, have resolvers forget (domain-route start does).")
+		"from before: restart the program. domain-route start has resolvers forget theirs, and start --audit finds such connections.")
 }
 
 // sayAddress tells of one address where it goes, and what is known of it.
@@ -146,7 +146,7 @@ func (r *explainResult) nameText(n explainName) string {
 	if name == "" {
 		name = "a name whose text was evicted"
 	}
-	text := fmt.Sprintf("%s (%s): %s asked %s ago, %s", name, leadsTo(n), r.whoText(n.Level, n.PID, n.UID), ago(n.age), ttlText(n))
+	text := fmt.Sprintf("%s (%s): learnt by %s %s ago, %s", name, leadsTo(n), r.whoText(n.Level, n.PID, n.UID), ago(n.age), ttlText(n))
 	switch {
 	case n.Decides:
 		text += "; decides"
