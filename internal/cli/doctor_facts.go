@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -71,7 +72,7 @@ const peekFor = 5 * time.Second
 func peek() (*dataplane.System, error) {
 	for until := time.Now().Add(peekFor); ; time.Sleep(10 * time.Millisecond) {
 		s, err := dataplane.Peek()
-		if err == nil || time.Now().After(until) {
+		if err == nil || errors.Is(err, dataplane.ErrNotStarted) || time.Now().After(until) {
 			return s, err
 		}
 	}

@@ -165,6 +165,12 @@ func TestHostileFiles(t *testing.T) {
 	if err := os.WriteFile(r.path("/home/ann/.config/chromium/Local State"), []byte(deep), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.MkdirAll(r.path("/root/.config/mozilla"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mkfifo(r.path("/root/.config/mozilla/firefox"), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	if got := r.browsers(); len(got) > 0 {
 		t.Errorf("%+v", got)
 	}

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/domain-route/domain-route/internal/hostfile"
 )
 
@@ -73,9 +75,9 @@ func (r root) exists(path string) bool {
 	return err == nil
 }
 
-// list lists a directory, without hidden entries; the first maxEntries.
+// list lists a directory, the first maxEntries of it. What is none, such as a pipe, is not waited for.
 func (r root) list(dir string) []string {
-	f, err := os.Open(r.path(dir))
+	f, err := os.OpenFile(r.path(dir), os.O_RDONLY|unix.O_DIRECTORY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil
 	}
