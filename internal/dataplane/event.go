@@ -70,17 +70,18 @@ var eventKinds = map[learnCounter]EventKind{
 // eventSources are enum event_source in bpf/abi.h.
 var eventSources = [...]string{"", "sockets", "libc", "tc", "start", "audit"}
 
-// eventWhy are the counters' names.
-var eventWhy, _ = counterNames()
-
 // decode reads an event as the programs send it.
 func (w *Watcher) decode(b []byte) (Event, bool) {
 	if len(b) < int(unsafe.Sizeof(learnEvent{})) {
 		return Event{}, false
 	}
 	raw := *(*learnEvent)(unsafe.Pointer(&b[0]))
+	why, err := counterNames()
+	if err != nil {
+		return Event{}, false
+	}
 	e := Event{
-		Time: w.clock.at(raw.Time), Why: eventWhy[uint32(raw.Counter)], PID: raw.Pid, UID: raw.Uid,
+		Time: w.clock.at(raw.Time), Why: why[uint32(raw.Counter)], PID: raw.Pid, UID: raw.Uid,
 		Comm: unix.ByteSliceToString(raw.Comm[:]), Name: w.names.of(raw.Name),
 		Address: netip.AddrFrom16(raw.Addr).Unmap(), Port: raw.Port,
 	}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -21,7 +20,7 @@ func (s *System) Glance() (Status, error) {
 		return st, err
 	}
 	st.Rules, st.Digest = int(meta.Rules), meta.Digest
-	names, err := knownCounters()
+	names, err := counterNames()
 	if err != nil {
 		return st, err
 	}
@@ -38,9 +37,6 @@ func (s *System) Glance() (Status, error) {
 	}
 	return st, nil
 }
-
-// knownCounters are the counters' names, read from the programs once.
-var knownCounters = sync.OnceValues(counterNames)
 
 // Targets counts the rules in force by target; with a million it takes a good part of a second.
 func (s *System) Targets() ([]ruleset.TargetRules, error) { return s.targetRules() }
