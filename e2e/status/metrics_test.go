@@ -98,6 +98,11 @@ func TestHits(t *testing.T) {
 	if s.RulesHit != 3 || s.HitsSum != 10 || len(s.Hits) != 3 || s.Hits[0] != (hit{"vpn.test", "", "vpn0", 5}) {
 		t.Errorf("status: %+v", s.Hits)
 	}
+	for _, i := range s.Interfaces {
+		if want := map[string]uint64{"vpn0": 5, "wan0": 3}[i.Name]; i.Hits != want {
+			t.Errorf("status: %s has %d hits, want %d", i.Name, i.Hits, want)
+		}
+	}
 	if page := h.Must("status"); !strings.Contains(page, "; 3 of them decided 10 connections\n") {
 		t.Error(page)
 	}
