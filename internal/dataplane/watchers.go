@@ -21,7 +21,8 @@ const watchersAll = 8
 // lease is for how long the programs tell a watcher that does not say that it is still there.
 const lease = 3 * time.Second
 
-// bufferSize is the room for events of one watcher, in bytes: at 50,000 events a second and 112 bytes each it holds those of 0.75 s.
+// bufferSize is the room for events of one watcher, in bytes: 104 each, so that it holds those of 0.8 s at 50,000 a
+// second.
 const bufferSize = 4 << 20
 
 // ErrTooManyWatchers is returned by Watch when MaxWatchers watch already.

@@ -50,7 +50,7 @@ func TestWatchers(t *testing.T) {
 	teachSome(t, s, "a.ruled.test", 1) // nobody watches
 	one, _ := testWatcher(t, s, 1<<16, false)
 	every, _ := testWatcher(t, s, 1<<16, true)
-	small, slot := testWatcher(t, s, 4096, false) // room for 36 events of 112 bytes
+	small, slot := testWatcher(t, s, 4096, false) // room for 39 events
 	teachSome(t, s, "a.ruled.test", 60)
 	teachSome(t, s, "a.plain.test", 10)
 	if n := told(t, one); n != 60 {
