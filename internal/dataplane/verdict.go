@@ -311,7 +311,7 @@ func (j *Judge) add(l learnLearnt, live bool, o *opinion) error {
 // targetOf is the target of a learnt name whose text was evicted: as it was matched under the rule set in force,
 // or what the rule that matched it before says now.
 func (j *Judge) targetOf(l learnLearnt, who ruleset.Who) (ruleset.Target, bool, error) {
-	ref := uint32(l.Match)
+	ref := refIn(l.Match)
 	if uint32(l.Match>>32) != j.s.generation() {
 		var t suffixTargets
 		if l.Rule != 0 && j.patterns != nil {
