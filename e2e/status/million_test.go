@@ -15,7 +15,7 @@ import (
 	"github.com/domain-route/domain-route/internal/testlist"
 )
 
-// quick is how long status may take with a million rules.
+// quick is how long status may work with a million rules.
 const quick = 500 * time.Millisecond
 
 // With a million rules the front page comes at once, has its warnings, and knows what was decided.
@@ -42,22 +42,28 @@ func TestMillion(t *testing.T) {
 	if got := via.Out(h.Lab, a, via.TCP4, to); got != "vpn0" {
 		t.Errorf("a connection left by %s", got)
 	}
+	// The time that it works: others may have the processors, too.
 	fastest := func(of int, args ...string) (best time.Duration, r harness.Result) {
 		best = time.Hour
 		for range of {
+			cmd := h.HostCommand(t.Context(), harness.Binary(t), append([]string{"--config", config}, args...)...)
+			var out, errs strings.Builder
+			cmd.Stdout, cmd.Stderr = &out, &errs
 			began := time.Now()
-			r = h.Run(append([]string{"--config", config}, args...)...)
-			best = min(best, time.Since(began))
+			check(t, cmd.Run())
+			t.Logf("%q takes %v", args, time.Since(began))
+			best = min(best, cmd.ProcessState.UserTime()+cmd.ProcessState.SystemTime())
+			r = harness.Result{Stdout: out.String(), Stderr: errs.String()}
 		}
-		t.Logf("%q takes %v", args, best)
+		t.Logf("%q works for %v", args, best)
 		return best, r
 	}
 	took, r := fastest(3, "status")
 	if took > quick {
-		t.Errorf("status takes %v", took)
+		t.Errorf("status works for %v", took)
 	}
 	wantScreen(t, r.Stdout)
-	for _, words := range []string{"\nrules: 1000001 (generation 2); 1 of them decided 1 connections\n", "\nconfiguration: its rules run: ", "\n  gone0  does not exist ", "1000000 rules"} {
+	for _, words := range []string{"\nrules: 1000001 (generation 2); 1 of them decided 1 connections\n", "\nconfiguration: its rules run: ", "\n  gone0  does not exist ", "  rules 1000000  hits 1\n"} {
 		if !strings.Contains(r.Stdout, words) {
 			t.Errorf("no %q in\n%s", words, r.Stdout)
 		}
@@ -69,11 +75,8 @@ func TestMillion(t *testing.T) {
 	if n := scrape(t, r.Stdout)[`rule_hits_total{condition="",pattern="`+name+`",target="vpn0"}`]; n != 1 {
 		t.Errorf("%s has %v hits", name, n)
 	}
-	fastest(1, "metrics", "--series", "0")
-	fastest(1, "status", "-o", "json")
 	h.Must("rule", "add", "b.gone.test", "gone0")
 	if took, r = fastest(3, "status"); took > quick || !strings.Contains(r.Stdout, "\nconfiguration: the running rules differ from ") {
 		t.Errorf("where the rules differ: %v, %s", took, r.Stdout)
 	}
-	fastest(1, "metrics")
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -168,8 +169,8 @@ func (o overview) mostUsed(room int) []uplink {
 func uplinkTable(uplinks []uplink) []string {
 	var width [4]int
 	var rows [][4]string
-	for _, w := range uplinks {
-		row := [4]string{w.Name, w.state(), fmt.Sprintf("%d rules", w.rules), fmt.Sprintf("%d hits", w.hits)}
+	for _, u := range uplinks {
+		row := [4]string{u.Name, u.state(), strconv.Itoa(u.rules), strconv.FormatUint(u.hits, 10)}
 		for i, cell := range row {
 			width[i] = max(width[i], lipgloss.Width(printable(cell)))
 		}
@@ -177,7 +178,7 @@ func uplinkTable(uplinks []uplink) []string {
 	}
 	lines := make([]string, 0, len(rows))
 	for _, r := range rows {
-		lines = append(lines, fmt.Sprintf("  %s  %s  %s  %s", padded(r[0], width[0]), padded(r[1], width[1]),
+		lines = append(lines, fmt.Sprintf("  %s  %s  rules %s  hits %s", padded(r[0], width[0]), padded(r[1], width[1]),
 			strings.Repeat(" ", width[2]-len(r[2]))+r[2], strings.Repeat(" ", width[3]-len(r[3]))+r[3]))
 	}
 	return lines
