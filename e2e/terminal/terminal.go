@@ -127,7 +127,9 @@ func (m *Terminal) Main() (screen, cursor bool) {
 }
 
 // Written is all that was written to it.
-func (m *Terminal) Written() string {
+func (m *Terminal) Written() string { return strings.ReplaceAll(m.bytes(), drawn, "") }
+
+func (m *Terminal) bytes() string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.raw.String()
@@ -178,5 +180,22 @@ func (m *Terminal) End() int {
 	case <-time.After(patience):
 		m.t.Fatalf("it does not end within %v:\n%s", patience, m.Text())
 	}
+	m.drain()
 	return m.Cmd.ProcessState.ExitCode()
+}
+
+// drawn is a word that no screen shows, by which is seen that all before it is drawn.
+const drawn = "\x1b]777;drawn\x07"
+
+// drain waits until all that the program wrote is drawn.
+func (m *Terminal) drain() {
+	m.t.Helper()
+	before := strings.Count(m.bytes(), drawn)
+	_, err := m.tty.WriteString(drawn)
+	check(m.t, err)
+	for deadline := time.Now().Add(patience); strings.Count(m.bytes(), drawn) == before; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			m.t.Fatal("what the program wrote is not drawn")
+		}
+	}
 }

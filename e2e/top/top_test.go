@@ -124,6 +124,18 @@ func TestEnds(t *testing.T) {
 	wantAsBefore(t, m, "q again")
 }
 
+// Nothing is drawn before the alternate screen is there.
+func TestBegins(t *testing.T) {
+	h, _ := world(t)
+	m := open(t, h, 80, 24, nil)
+	m.Wait("domain-route on")
+	m.Press("q")
+	m.End()
+	if _, drawn, _ := strings.Cut(m.Written(), "$ "); !strings.HasPrefix(drawn, "\x1b[?1049h") {
+		t.Errorf("it begins with %q", drawn[:min(len(drawn), 60)])
+	}
+}
+
 // Ctrl-Z goes to the shell, with the terminal as it was, and fg comes back.
 func TestSuspend(t *testing.T) {
 	h, connect := world(t)
@@ -188,7 +200,7 @@ func TestPlainTerminals(t *testing.T) {
 func TestWatchOnTerminal(t *testing.T) {
 	h, connect := world(t)
 	m := open(t, h, 80, 24, nil, harness.Binary(t), "watch", "--name", "example.com")
-	m.Wait("TIME     KIND    PROCESS        NAME                ADDRESS           WHERE")
+	m.Wait("TIME     KIND    PROCESS       NAME               ADDRESS           WHERE")
 	connect("www.example.com")
 	t.Logf("\n%s", m.Wait("learnt ", "steered exe/", "www.example.com", "vpn0"))
 	m.Press("\x03")

@@ -75,7 +75,8 @@ func (a *app) drawTop(suspend bool) error {
 	if strings.HasPrefix(os.Getenv("TERM"), "vt") {
 		env = append(env, "NO_COLOR=1")
 	}
-	p := tea.NewProgram(model, tea.WithFPS(framesASecond), tea.WithEnvironment(env), tea.WithoutSignalHandler())
+	p := tea.NewProgram(model, tea.WithFPS(framesASecond), tea.WithEnvironment(env), tea.WithoutSignalHandler(),
+		tea.WithOutput(&screenFile{file: os.Stdout}))
 	// The same signal may come twice, to all of the group and from what guards; the second must not end what cleans up.
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, unix.SIGINT, unix.SIGTERM, unix.SIGHUP)

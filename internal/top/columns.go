@@ -1,6 +1,7 @@
 package top
 
 import (
+	"net/netip"
 	"strings"
 
 	"charm.land/lipgloss/v2"
@@ -12,6 +13,7 @@ type column struct {
 	least, most int  // widths
 	right       bool // aligned
 	end         bool // of its text the end tells most
+	port        bool // it has an address, whose port goes first
 	extra       int  // the higher the earlier it goes where there is no room; 0: never
 }
 
@@ -65,6 +67,9 @@ func shrink(widths []int, by int) []int {
 
 // cell is a text in exactly a width.
 func cell(text string, width int, c column) string {
+	if to, err := netip.ParseAddrPort(text); err == nil && c.port && len(text) > width {
+		text = to.Addr().String()
+	}
 	if over := lipgloss.Width(text) > width; over && c.end {
 		text = cutFront(text, width)
 	} else if over {

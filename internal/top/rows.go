@@ -49,7 +49,7 @@ var layouts = [panes][]column{
 	},
 	paneEvents: {
 		{heading: "EVENT", least: 8, most: 8}, {heading: "KIND", least: 7, most: 7}, {heading: "PROCESS", least: 12, most: 22, extra: 2},
-		{heading: "USER", least: 8, most: 10, extra: 4}, {heading: "NAME", least: 15, most: 48, end: true}, {heading: "ADDRESS", least: 17, most: 45, extra: 3},
+		{heading: "USER", least: 8, most: 10, extra: 4}, {heading: "NAME", least: 15, most: 48, end: true}, {heading: "ADDRESS", least: 17, most: 45, extra: 3, port: true},
 		{heading: "WHERE", least: 14, most: 28},
 	},
 	paneNames: {
@@ -57,7 +57,7 @@ var layouts = [panes][]column{
 		{heading: "LEFT", least: 6, most: 6, right: true, extra: 4}, {heading: "TARGET", least: 8, most: 24}, {heading: "", least: 8, most: 8, extra: 2},
 	},
 	paneLeaks: {
-		{heading: "LEAK", least: 8, most: 8}, {heading: "NAME", least: 18, most: 60, end: true}, {heading: "ADDRESS", least: 15, most: 45, extra: 1},
+		{heading: "LEAK", least: 8, most: 8}, {heading: "NAME", least: 18, most: 60, end: true}, {heading: "ADDRESS", least: 17, most: 45, extra: 1, port: true},
 		{heading: "PROCESS", least: 12, most: 22, extra: 2}, {heading: "RULE", least: 12, most: 40, end: true, extra: 3},
 	},
 }
