@@ -82,9 +82,11 @@ func (r *explainResult) sayAddress(p *explainPage, label string, a explainAddres
 	switch {
 	case a.Route == nil:
 	case !a.Route.OK:
-		p.say("", 1, "fails at once: no %s route by %s", family(a), a.Place.Interface)
+		p.say("", 1, "fails at once: no %s route%s", family(a), byOrFor(a.Place))
 	case a.Route.Foreign:
 		p.say("", 1, "from %s, which is no address of %s: answers come by another interface, or not at all", a.Route.Source, a.Place.Interface)
+	case a.Place.Mark != 0:
+		p.say("", 1, "by %s from %s%s", a.Route.Interface, a.Route.Source, gatewayText(a.Route))
 	case a.Route.Source.IsValid():
 		p.say("", 1, "from %s%s", a.Route.Source, gatewayText(a.Route))
 	}
@@ -124,6 +126,14 @@ func (r *explainResult) sayNames(p *explainPage, names []explainName) {
 	if conflict {
 		p.say("", 1, "CONFLICT: names of it lead to different places; one with a rule beats one without, then the latest counts")
 	}
+}
+
+// byOrFor is which route there is none of.
+func byOrFor(p explainPlace) string {
+	if p.Interface != "" {
+		return " by " + p.Interface
+	}
+	return fmt.Sprintf(" for mark %#x", p.Mark)
 }
 
 func family(a explainAddress) string {

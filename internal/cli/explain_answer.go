@@ -12,7 +12,7 @@ import (
 	"github.com/domain-route/domain-route/internal/ruleset"
 )
 
-// routes looks at the interfaces that the rules name, and asks how each steered address would be got to.
+// routes looks at the interfaces that the rules name, and at the routes by them.
 func (e *explainer) routes() error {
 	var names []string
 	for _, w := range e.ways {
@@ -41,16 +41,22 @@ func (e *explainer) routes() error {
 		}
 		e.result.Interfaces = append(e.result.Interfaces, row)
 	}
+	return e.paths()
+}
+
+// paths asks how each steered address would be got to.
+func (e *explainer) paths() error {
 	for i := range e.result.Addresses {
 		a := &e.result.Addresses[i]
-		if a.Place.Verdict != string(dataplane.Steered) {
+		if !a.Place.steered() {
 			continue
 		}
-		gateway, source, err := netdev.RouteBy(a.Address, a.Place.Interface)
+		path, err := netdev.PathBy(a.Address, a.Place.Interface, a.Place.Mark)
 		if err != nil && !errors.Is(err, netdev.ErrNoRoute) {
 			return err
 		}
-		a.Route = &explainRoute{err == nil, gateway, source, source.IsValid() && !e.result.has(a.Place.Interface, source)}
+		foreign := a.Place.Interface != "" && path.Source.IsValid() && !e.result.has(a.Place.Interface, path.Source)
+		a.Route = &explainRoute{err == nil, path.Interface, path.Gateway, path.Source, foreign}
 	}
 	return nil
 }

@@ -94,7 +94,7 @@ type explainAddress struct {
 	Hinted    bool            `json:"hinted"`
 	Kernel    string          `json:"kernel"` // the target by the maps in the kernel; empty: none
 	Names     []explainName   `json:"names"`
-	Route     *explainRoute   `json:"route"` // steered: how it would get there
+	Route     *explainRoute   `json:"route"` // steered or marked: how it would get there
 	explained dataplane.Explanation
 }
 
@@ -123,11 +123,13 @@ type explainElsewhere struct {
 	UID     uint32          `json:"uid"`
 }
 
+// explainRoute is how a connection that is bound or marked gets to its address.
 type explainRoute struct {
-	OK      bool       `json:"ok"`
-	Gateway netip.Addr `json:"gateway"`
-	Source  netip.Addr `json:"source"`
-	Foreign bool       `json:"foreign"` // the source is no address of the interface: answers do not come back by it
+	OK        bool       `json:"ok"` // false: connect fails at once
+	Interface string     `json:"interface"`
+	Gateway   netip.Addr `json:"gateway"`
+	Source    netip.Addr `json:"source"`
+	Foreign   bool       `json:"foreign"` // the source is no address of the interface: answers do not come back by it
 }
 
 type explainInterface struct {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -12,19 +13,37 @@ import (
 // ErrNoRoute is returned where a connect fails at once for want of a route.
 var ErrNoRoute = errors.New("no route")
 
-// RouteBy asks the kernel how a socket that is bound to an interface would get to an address: by which gateway (invalid: as
-// to a neighbour) and with which source address (invalid: not told). ErrNoRoute if it would not.
-func RouteBy(to netip.Addr, name string) (gateway, source netip.Addr, err error) {
-	routes, err := netlink.RouteGetWithOptions(to.AsSlice(), &netlink.RouteGetOptions{Oif: name})
-	switch {
-	case errors.Is(err, unix.ENETUNREACH), errors.Is(err, unix.EHOSTUNREACH), errors.Is(err, unix.ENETDOWN), errors.Is(err, unix.EINVAL):
-		return gateway, source, ErrNoRoute
-	case err != nil:
-		return gateway, source, fmt.Errorf("ask for the route to %v by %s: %w", to, name, err)
-	case len(routes) == 0 || routes[0].Type == unix.RTN_UNREACHABLE || routes[0].Type == unix.RTN_BLACKHOLE || routes[0].Type == unix.RTN_PROHIBIT:
-		return gateway, source, ErrNoRoute
-	}
-	gateway, _ = netip.AddrFromSlice(routes[0].Gw)
-	source, _ = netip.AddrFromSlice(routes[0].Src)
-	return gateway.Unmap(), source.Unmap(), nil
+// Path is how a connection gets to an address.
+type Path struct {
+	Interface string
+	Gateway   netip.Addr // invalid: none, the address is taken for a neighbour
+	Source    netip.Addr // invalid: not told
 }
+
+// PathBy asks the kernel how a socket that is bound to an interface, or has a mark, would get to an address: "" and 0 are
+// neither. ErrNoRoute if it would not.
+func PathBy(to netip.Addr, name string, mark uint32) (Path, error) {
+	routes, err := netlink.RouteGetWithOptions(to.AsSlice(), &netlink.RouteGetOptions{Oif: name, Mark: mark})
+	switch {
+	case errors.Is(err, unix.ENETUNREACH), errors.Is(err, unix.EHOSTUNREACH), errors.Is(err, unix.ENETDOWN), errors.Is(err, unix.EINVAL),
+		errors.Is(err, unix.EACCES):
+		return Path{}, ErrNoRoute
+	case err != nil:
+		return Path{}, fmt.Errorf("ask for the route to %v: %w", to, err)
+	case len(routes) == 0 || slices.Contains(noWay, routes[0].Type):
+		return Path{}, ErrNoRoute
+	}
+	p := Path{}
+	p.Gateway, _ = netip.AddrFromSlice(routes[0].Gw)
+	p.Source, _ = netip.AddrFromSlice(routes[0].Src)
+	p.Gateway, p.Source = p.Gateway.Unmap(), p.Source.Unmap()
+	d, err := ByIndex(routes[0].LinkIndex)
+	if errors.Is(err, ErrNoDevice) {
+		return p, ErrNoRoute // gone meanwhile
+	}
+	p.Interface = d.Name
+	return p, err
+}
+
+// noWay are kinds of routes that lead nowhere.
+var noWay = []int{unix.RTN_UNREACHABLE, unix.RTN_BLACKHOLE, unix.RTN_PROHIBIT}
