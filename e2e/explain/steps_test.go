@@ -44,6 +44,11 @@ func TestNotSteered(t *testing.T) {
 		t.Errorf("not started, no rule:\n%s", off)
 	}
 	s.start()
+	check(t, os.Chmod(dir+"/config.yaml", 0o666)) // anybody may write it: not to be believed
+	unread := strings.Join(strings.Fields(s.explain(0, "a.test")), " ")
+	if !strings.Contains(unread, "a.test -> vpn0 where from is not known") || !strings.Contains(unread, "note the configuration cannot be read: ") || !strings.Contains(unread, "config.yaml") {
+		t.Errorf("an unreadable configuration:\n%s", unread)
+	}
 	outside := s.MustAgent(lab.AgentOptions{UID: alice, OutsideCgroup: true})
 	says(t, s.Host, 1, []string{"a.test -> left alone: process", "is outside of the cgroup that is steered"}, "a.test", "--process", fmt.Sprint(outside.PID))
 	other := s.MustAgent(lab.AgentOptions{UID: alice, NS: s.Internet})

@@ -13,6 +13,7 @@ import (
 func (e *explainer) places() {
 	places, err := e.where()
 	if err != nil {
+		e.result.unread = true
 		e.note("the configuration cannot be read: %v", err)
 	}
 	for _, w := range e.ways {

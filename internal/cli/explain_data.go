@@ -29,6 +29,8 @@ type explainResult struct {
 
 	Disagreements []string `json:"disagreements"` // between the rules and the maps in the kernel; there should be none
 	Notes         []string `json:"notes"`
+
+	unread bool // the configuration cannot be read
 }
 
 // explainPlace is what becomes of a connection.

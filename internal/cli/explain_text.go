@@ -165,6 +165,8 @@ const otherName = "another name that the address has decides"
 // origin says where a rule comes from.
 func (r *explainResult) origin(w explainRule) string {
 	switch {
+	case w.Place == "" && r.unread:
+		return "where from is not known"
 	case w.Place == "":
 		return "added by command, not in the configuration"
 	case w.Configured != "":
