@@ -3,6 +3,8 @@ package dataplane
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"strings"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
@@ -21,6 +23,7 @@ type objects struct {
 	maps     map[string]*ebpf.Map
 	programs map[string]*ebpf.Program
 	close    []func()
+	without  func(program string) bool // it is not loaded; nil: all are
 }
 
 func (o *objects) Close() {
@@ -29,11 +32,15 @@ func (o *objects) Close() {
 	}
 }
 
-// load loads all programs into the kernel, on the maps given and fresh ones for the rest.
-func load(reuse map[string]*ebpf.Map) (*objects, error) {
+// load loads the programs that the observers need into the kernel, on the maps given and fresh ones for the rest. Those of
+// `tc` are four, and take a tenth of a start's time.
+func load(reuse map[string]*ebpf.Map, observe Observers) (*objects, error) {
 	o := &objects{maps: map[string]*ebpf.Map{}, programs: map[string]*ebpf.Program{}}
 	for name, m := range reuse {
 		o.maps[name] = m
+	}
+	o.without = func(program string) bool {
+		return strings.HasPrefix(program, "tc_") && !observe.TC && !observe.TCAll && len(observe.Devices) == 0
 	}
 	for _, spec := range []func() (*ebpf.CollectionSpec, error){loadLearn, loadSteerForKernel, loadProbes} {
 		if err := o.add(spec); err != nil {
@@ -65,6 +72,7 @@ func (o *objects) add(from func() (*ebpf.CollectionSpec, error)) error {
 	if !readsKernel() {
 		withoutKernelReads(spec)
 	}
+	maps.DeleteFunc(spec.Programs, func(name string, _ *ebpf.ProgramSpec) bool { return o.without != nil && o.without(name) })
 	shared := map[string]*ebpf.Map{}
 	for name, m := range o.maps {
 		if spec.Maps[name] != nil {

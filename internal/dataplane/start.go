@@ -134,7 +134,7 @@ func (s *System) build(o *Observers, asked bool, cgroup string) error {
 			return fmt.Errorf("make %s: %w", dir, err)
 		}
 	}
-	objs, err := load(nil)
+	objs, err := load(nil, *o)
 	if err != nil {
 		return err
 	}
@@ -219,7 +219,7 @@ func (s *System) update(o StartOptions, cgroup string) (Started, error) {
 	} else if !done.Observers.TCAll {
 		done.Observers.TC = len(done.Observers.Devices) > 0 // none was attached, or all are gone
 	}
-	objs, err := load(maps.Clone(s.maps))
+	objs, err := load(maps.Clone(s.maps), done.Observers)
 	if errors.Is(err, ebpf.ErrMapIncompatible) {
 		return done, fmt.Errorf("%w (%w)", otherLayout(layout), err)
 	}
