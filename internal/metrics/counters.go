@@ -38,9 +38,10 @@ var verdicts = map[string]Group{
 
 // places are those of the other counters that have no family by their first word.
 var places = map[string]Place{
-	"send_again":           {"datagrams_sent_again_total", "", Refused},
-	"straggler":            {"datagrams_dropped_total", "", Refused},
-	"conflict":             {"conflicts_total", "", Connections},
+	// Not beside the verdicts: what these count has a verdict, too, or gets one when it is sent again.
+	"send_again":           {"datagrams_sent_again_total", "", Other},
+	"straggler":            {"datagrams_dropped_total", "", Other},
+	"conflict":             {"conflicts_total", "", Other},
 	"questions":            {"questions_total", "noted", Answers},
 	"question_repeated":    {"questions_total", "repeated", Answers},
 	"asker_no_memory":      {"questions_total", "no_memory", NotTaken},

@@ -210,9 +210,16 @@ func TestWriteFile(t *testing.T) {
 }
 
 func TestCheckFile(t *testing.T) {
-	for path, ok := range map[string]bool{"a.prom": true, "/x/y.prom": true, "a.txt": false, "a": false, "": false, ".prom": false, "/x/.a.prom": false, "a.prom/": true} {
-		if err := CheckFile(path); (err == nil) != ok {
-			t.Errorf("%q: %v", path, err)
+	for path, better := range map[string]string{
+		"a.prom": "", "/x/y.prom": "", "/x/.a.prom": "", "a.txt": "a.prom", "/x.d/a": "/x.d/a.prom", "": "domain-route.prom", "/x/": "/x/domain-route.prom",
+		"a.prom/": "a.prom/domain-route.prom", "a.prom.": "a.prom.prom",
+	} {
+		err := CheckFile(path)
+		if (err == nil) != (better == "") || err != nil && !strings.HasSuffix(err.Error(), "; write: "+better) {
+			t.Errorf("%q: %v, want %q", path, err, better)
+		}
+		if better != "" && CheckFile(better) != nil {
+			t.Errorf("%q is refused, too", better)
 		}
 	}
 }

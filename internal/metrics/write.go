@@ -72,10 +72,14 @@ const Extension = ".prom"
 
 // CheckFile refuses a name that node_exporter's textfile collector does not read.
 func CheckFile(path string) error {
-	if base := filepath.Base(path); !strings.HasSuffix(base, Extension) || strings.HasPrefix(base, ".") {
-		return fmt.Errorf("%s: node_exporter reads files *%s; write: %s", path, Extension, strings.TrimSuffix(path, filepath.Ext(path))+Extension)
+	if strings.HasSuffix(path, Extension) {
+		return nil
 	}
-	return nil
+	better := strings.TrimSuffix(path, filepath.Ext(path)) + Extension
+	if filepath.Base(better) == Extension {
+		better = filepath.Join(path, "domain-route"+Extension)
+	}
+	return fmt.Errorf("%q: node_exporter reads files *%s; write: %s", path, Extension, better)
 }
 
 // WriteFile puts a file with what Write writes in the place of the one there is: who reads it meanwhile has the former one
