@@ -1,10 +1,6 @@
 package dataplane
 
 import (
-	"fmt"
-	"maps"
-	"slices"
-
 	"golang.org/x/sys/unix"
 
 	"github.com/domain-route/domain-route/internal/ruleset"
@@ -20,22 +16,8 @@ func (s *System) Glance() (Status, error) {
 		return st, err
 	}
 	st.Rules, st.Digest = int(meta.Rules), meta.Digest
-	names, err := counterNames()
-	if err != nil {
-		return st, err
-	}
-	for _, i := range slices.Sorted(maps.Keys(names)) {
-		var perCPU []uint64
-		if err := s.maps[learnMapCounters].Lookup(i, &perCPU); err != nil {
-			return st, fmt.Errorf("read the counter %s: %w", names[i], err)
-		}
-		c := Counter{Name: names[i]}
-		for _, n := range perCPU {
-			c.Value += n
-		}
-		st.Counters = append(st.Counters, c)
-	}
-	return st, nil
+	st.Counters, err = s.counters()
+	return st, err
 }
 
 // Targets counts the rules in force by target; with a million it takes a good part of a second.

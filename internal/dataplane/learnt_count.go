@@ -69,9 +69,14 @@ func (p learntPlace) add(raw learnLearnt) {
 }
 
 func (p learntPlace) differs() bool {
-	leads := map[lead]bool{}
+	var first *lead
 	for _, n := range p {
-		leads[n.lead] = true
+		if first == nil {
+			first = &n.lead
+		}
+		if n.lead != *first {
+			return true
+		}
 	}
-	return len(leads) > 1
+	return false
 }
