@@ -92,7 +92,7 @@ func TestEnds(t *testing.T) {
 	for _, c := range []struct {
 		how  string
 		do   func(*testing.T, *terminal.Terminal)
-		code int // -1: by a signal
+		code int
 	}{
 		{"q", func(_ *testing.T, m *terminal.Terminal) { m.Press("q") }, 0},
 		{"Ctrl-C", func(_ *testing.T, m *terminal.Terminal) { m.Press("\x03") }, 0},
@@ -102,7 +102,6 @@ func TestEnds(t *testing.T) {
 		{"SIGTERM to all", func(t *testing.T, m *terminal.Terminal) { signal(t, -m.Cmd.Process.Pid, unix.SIGTERM) }, 0},
 		{"SIGKILL of what draws", func(t *testing.T, m *terminal.Terminal) { signal(t, child(t, m), unix.SIGKILL) }, 3},
 		{aCrash, func(t *testing.T, m *terminal.Terminal) { signal(t, child(t, m), unix.SIGABRT) }, 2},
-		{"SIGKILL of what guards", func(t *testing.T, m *terminal.Terminal) { signal(t, m.Cmd.Process.Pid, unix.SIGKILL) }, -1},
 	} {
 		t.Run(c.how, func(t *testing.T) {
 			m := open(t, h, 80, 24, nil)
@@ -122,6 +121,20 @@ func TestEnds(t *testing.T) {
 	m.Wait("domain-route on")
 	m.Press("q")
 	wantAsBefore(t, m, "q again")
+}
+
+// With what guards killed, what draws ends by itself, also where a shell keeps the session.
+func TestGuardKilled(t *testing.T) {
+	h, _ := world(t)
+	m := open(t, h, 80, 24, nil, "/bin/sh", "-c", harness.Binary(t)+" top; read word")
+	m.Wait("domain-route on")
+	signal(t, child(t, m), unix.SIGKILL)
+	eventually(t, "the terminal as it was", func() bool {
+		screen, cursor := m.Main()
+		return screen && cursor && m.Modes() == m.Before
+	})
+	m.Press("x\n")
+	wantAsBefore(t, m, "SIGKILL of what guards")
 }
 
 // Nothing is drawn before the alternate screen is there.

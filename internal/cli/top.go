@@ -67,9 +67,8 @@ func (a *app) drawTop(suspend bool) error {
 	defer cancel()
 	source.watch(ctx)
 	defer source.close()
-	host, _ := os.Hostname()
 	model := top.New(source, top.Options{
-		Printable: printable, User: source.user, ASCII: !isUTF8(os.Getenv), Host: host, NoSuspend: !suspend,
+		Printable: printable, User: source.user, ASCII: !isUTF8(os.Getenv), NoSuspend: !suspend,
 	})
 	env := os.Environ()
 	if strings.HasPrefix(os.Getenv("TERM"), "vt") {

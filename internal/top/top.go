@@ -64,7 +64,6 @@ type Options struct {
 	Printable func(string) string // makes safe what others wrote
 	User      func(uid uint32) string
 	ASCII     bool // the terminal may not have other characters
-	Host      string
 	NoSuspend bool // nobody could continue us
 }
 

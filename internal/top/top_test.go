@@ -65,7 +65,7 @@ func (f *fake) Read() Snapshot {
 		return Snapshot{When: now}
 	}
 	s := Snapshot{
-		When: now, Started: true, Since: noon.Add(-2*time.Hour - 14*time.Minute), Rules: 1234,
+		When: now, Started: true, Since: noon.Add(-2*time.Hour - 14*time.Minute), Rules: 1234, Version: "v0.5.0",
 		Counters: map[string]uint64{"steered": uint64(100 + 12*f.second), "blocked": uint64(f.second), "no_interface": 3, "learnt": uint64(2 * f.second)},
 	}
 	for _, line := range []string{"example.com wg0", "*.video.example wg0,wwan0", "=ads.example block", "198.51.100.0/24 direct user=1000", "default wg0"} {

@@ -77,6 +77,9 @@ func (m *Model) header() []string {
 			parts = append(parts, fmt.Sprintf("since %s (%s)", sinceText(s.Since, s.When), ago(s.When.Sub(s.Since))))
 		}
 		parts = append(parts, fmt.Sprintf("rules %d", s.Rules))
+		if s.Version != "" && m.width >= 110 {
+			parts = append(parts, "version "+m.o.Printable(s.Version))
+		}
 	}
 	clock := ""
 	if !s.When.IsZero() {
