@@ -26,8 +26,6 @@
  */
 MAP(BPF_MAP_TYPE_PERCPU_ARRAY, audit_rooms, __u32, struct audit_room, AUDIT_ROOMS);
 
-MAP(BPF_MAP_TYPE_ARRAY, leaks, __u32, struct leak_list, 1);
-
 /* Who sends, and to where. */
 struct sender {
 	struct addr to;
@@ -280,7 +278,7 @@ static __noinline int audit_data(struct __sk_buff *skb, struct state *st, __u32 
 	return 0;
 }
 
-/* What every packet that is no DNS comes through, so that the cheapest tests go first. */
+/* What every packet comes through, so that the cheapest tests go first. */
 static __always_inline void audit(struct __sk_buff *skb)
 {
 	struct state *st = get_state();

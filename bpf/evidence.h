@@ -188,8 +188,8 @@ static long try_lock(__u32 i, struct lock_try *l)
 
 /*
  * A set's sequence is odd while one writes to it: LRU maps take no bpf_spin_lock. Writers run in softirq or with
- * it disabled, so that nobody is kept waiting; but for the observer libc, whose writer may be preempted, and keeps
- * others from sets of its own process only. Nobody takes over: who is late would write all the same. Returns what
+ * it disabled, so that nobody is kept waiting; but for the observer libc and the audit, whose writers may be preempted, and
+ * keep others from sets of their own process or user only. Nobody takes over: who is late would write all the same. Returns what
  * write_unlock needs, 0 if the lock cannot be had.
  */
 static __always_inline __u64 write_lock(struct learnt_set *set)

@@ -32,7 +32,7 @@ struct hello_walk {
 	__u32 bad;
 };
 
-/* Where one run of dns_egress works; see audit.h. */
+/* Where one run of the program works; see audit.h. */
 struct audit_room {
 	__u64 taken;
 	__u8 hello[HELLO_MAX + HELLO_SLACK];

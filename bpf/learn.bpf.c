@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: (MIT OR GPL-2.0-only)
 /* Entry points of the observers `sockets` (cgroup_skb) and `tc`. None ever drops or changes a packet. */
 #include "learn.h"
-#include "audit.h"
 #include "heard.h"
 #include "straggler.h"
 #include "tc.h"
@@ -76,11 +75,7 @@ int dns_egress(struct __sk_buff *skb)
 
 	if (is_straggler(skb))
 		return DROP_SILENTLY;
-	if (!is_dns(skb, 2)) {
-		audit(skb);
-		return 1;
-	}
-	if (!observing(get_state()))
+	if (!is_dns(skb, 2) || !observing(get_state()))
 		return 1;
 	a = asker_of(skb);
 	if (!a || locate(skb, 0, &p) || !p.length)

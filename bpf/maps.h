@@ -159,4 +159,7 @@ struct {
 	__array(values, struct buffer);
 } buffers SEC(".maps");
 
+/* The latest leaks; see audit.h. */
+MAP(BPF_MAP_TYPE_ARRAY, leaks, __u32, struct leak_list, 1);
+
 #endif

@@ -57,7 +57,7 @@ func TestNoHistory(t *testing.T) {
 // inMaps looks for a text in the arrays that the program at egress uses, pinned or not.
 func inMaps(t *testing.T, text string) (found bool) {
 	t.Helper()
-	l, err := link.LoadPinnedLink(pins+"../links/egress", nil)
+	l, err := link.LoadPinnedLink(pins+"../links/audit", nil)
 	check(t, err)
 	defer l.Close()
 	info, err := l.Info()

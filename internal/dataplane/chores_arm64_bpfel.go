@@ -28,6 +28,7 @@ const (
 	choresMapHits           = "hits"
 	choresMapHostPlain      = "host_plain"
 	choresMapHostRuled      = "host_ruled"
+	choresMapLeaks          = "leaks"
 	choresMapNamesPlain     = "names_plain"
 	choresMapNamesRuled     = "names_ruled"
 	choresMapOwn            = "own"
@@ -108,6 +109,7 @@ type choresMapSpecs struct {
 	Hits           *ebpf.MapSpec `ebpf:"hits"`
 	HostPlain      *ebpf.MapSpec `ebpf:"host_plain"`
 	HostRuled      *ebpf.MapSpec `ebpf:"host_ruled"`
+	Leaks          *ebpf.MapSpec `ebpf:"leaks"`
 	NamesPlain     *ebpf.MapSpec `ebpf:"names_plain"`
 	NamesRuled     *ebpf.MapSpec `ebpf:"names_ruled"`
 	Own            *ebpf.MapSpec `ebpf:"own"`
@@ -162,6 +164,7 @@ type choresMaps struct {
 	Hits           *ebpf.Map `ebpf:"hits"`
 	HostPlain      *ebpf.Map `ebpf:"host_plain"`
 	HostRuled      *ebpf.Map `ebpf:"host_ruled"`
+	Leaks          *ebpf.Map `ebpf:"leaks"`
 	NamesPlain     *ebpf.Map `ebpf:"names_plain"`
 	NamesRuled     *ebpf.Map `ebpf:"names_ruled"`
 	Own            *ebpf.Map `ebpf:"own"`
@@ -192,6 +195,7 @@ func (m *choresMaps) Close() error {
 		m.Hits,
 		m.HostPlain,
 		m.HostRuled,
+		m.Leaks,
 		m.NamesPlain,
 		m.NamesRuled,
 		m.Own,

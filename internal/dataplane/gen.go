@@ -5,3 +5,4 @@ package dataplane
 //go:generate go tool bpf2go -cc clang-19 -strip llvm-strip-19 -target amd64,arm64 -no-global-types steerLater ../../bpf/steer.bpf.c -- -DLATER_KERNEL -O2 -g -Wall -Werror -mcpu=v3 -I../../bpf -I../../bpf/headers
 //go:generate go tool bpf2go -cc clang-19 -strip llvm-strip-19 -target amd64,arm64 -no-global-types chores ../../bpf/chores.bpf.c -- -O2 -g -Wall -Werror -mcpu=v3 -I../../bpf -I../../bpf/headers
 //go:generate go tool bpf2go -cc clang-19 -strip llvm-strip-19 -target amd64,arm64 -no-global-types libc ../../bpf/libc.bpf.c -- -O2 -g -Wall -Werror -mcpu=v3 -I../../bpf -I../../bpf/headers
+//go:generate go tool bpf2go -cc clang-19 -strip llvm-strip-19 -target amd64,arm64 -no-global-types audit ../../bpf/audit.bpf.c -- -O2 -g -Wall -Werror -mcpu=v3 -I../../bpf -I../../bpf/headers

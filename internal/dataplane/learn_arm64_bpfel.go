@@ -237,7 +237,6 @@ type learnWatcher struct {
 const (
 	learnMapAddresses      = "addresses"
 	learnMapAskers         = "askers"
-	learnMapAuditRooms     = "audit_rooms"
 	learnMapBuffers        = "buffers"
 	learnMapChoices        = "choices"
 	learnMapCounters       = "counters"
@@ -327,7 +326,6 @@ type learnProgramSpecs struct {
 type learnMapSpecs struct {
 	Addresses      *ebpf.MapSpec `ebpf:"addresses"`
 	Askers         *ebpf.MapSpec `ebpf:"askers"`
-	AuditRooms     *ebpf.MapSpec `ebpf:"audit_rooms"`
 	Buffers        *ebpf.MapSpec `ebpf:"buffers"`
 	Choices        *ebpf.MapSpec `ebpf:"choices"`
 	Counters       *ebpf.MapSpec `ebpf:"counters"`
@@ -383,7 +381,6 @@ func (o *learnObjects) Close() error {
 type learnMaps struct {
 	Addresses      *ebpf.Map `ebpf:"addresses"`
 	Askers         *ebpf.Map `ebpf:"askers"`
-	AuditRooms     *ebpf.Map `ebpf:"audit_rooms"`
 	Buffers        *ebpf.Map `ebpf:"buffers"`
 	Choices        *ebpf.Map `ebpf:"choices"`
 	Counters       *ebpf.Map `ebpf:"counters"`
@@ -415,7 +412,6 @@ func (m *learnMaps) Close() error {
 	return _LearnClose(
 		m.Addresses,
 		m.Askers,
-		m.AuditRooms,
 		m.Buffers,
 		m.Choices,
 		m.Counters,

@@ -28,6 +28,7 @@ const (
 	libcMapHits           = "hits"
 	libcMapHostPlain      = "host_plain"
 	libcMapHostRuled      = "host_ruled"
+	libcMapLeaks          = "leaks"
 	libcMapLibcCalls      = "libc_calls"
 	libcMapLibcRooms      = "libc_rooms"
 	libcMapNamesPlain     = "names_plain"
@@ -109,6 +110,7 @@ type libcMapSpecs struct {
 	Hits           *ebpf.MapSpec `ebpf:"hits"`
 	HostPlain      *ebpf.MapSpec `ebpf:"host_plain"`
 	HostRuled      *ebpf.MapSpec `ebpf:"host_ruled"`
+	Leaks          *ebpf.MapSpec `ebpf:"leaks"`
 	LibcCalls      *ebpf.MapSpec `ebpf:"libc_calls"`
 	LibcRooms      *ebpf.MapSpec `ebpf:"libc_rooms"`
 	NamesPlain     *ebpf.MapSpec `ebpf:"names_plain"`
@@ -164,6 +166,7 @@ type libcMaps struct {
 	Hits           *ebpf.Map `ebpf:"hits"`
 	HostPlain      *ebpf.Map `ebpf:"host_plain"`
 	HostRuled      *ebpf.Map `ebpf:"host_ruled"`
+	Leaks          *ebpf.Map `ebpf:"leaks"`
 	LibcCalls      *ebpf.Map `ebpf:"libc_calls"`
 	LibcRooms      *ebpf.Map `ebpf:"libc_rooms"`
 	NamesPlain     *ebpf.Map `ebpf:"names_plain"`
@@ -195,6 +198,7 @@ func (m *libcMaps) Close() error {
 		m.Hits,
 		m.HostPlain,
 		m.HostRuled,
+		m.Leaks,
 		m.LibcCalls,
 		m.LibcRooms,
 		m.NamesPlain,

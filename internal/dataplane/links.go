@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
@@ -32,6 +33,17 @@ var cgroupHooks = []hook{
 	{pin: "bind6", program: steerProgSteerBind6, attach: ebpf.AttachCGroupInet6Bind},
 }
 
+// auditHook is attached only with the audit: behind dns_egress, whose drops it need not see.
+var auditHook = hook{pin: "audit", program: auditProgAuditEgress, attach: ebpf.AttachCGroupInetEgress}
+
+// hooks are those that are to be attached to the cgroup.
+func (s *System) hooks() []hook {
+	if s.audit() {
+		return append(slices.Clone(cgroupHooks), auditHook)
+	}
+	return cgroupHooks
+}
+
 // attach puts the wanted hooks in place, observers before what they feed: links that are there go on with the
 // new programs, and what is not wanted any more is taken away. If observers were not `asked` for, those that cannot be
 // had are taken out.
@@ -50,7 +62,7 @@ func (s *System) attach(o *Observers, asked bool, programs map[string]*ebpf.Prog
 			return err
 		}
 	}
-	for _, h := range cgroupHooks {
+	for _, h := range s.hooks() {
 		if err := s.attachHook(h, programs[h.program], dir); err != nil {
 			return err
 		}

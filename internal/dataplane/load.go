@@ -16,7 +16,7 @@ import (
 const perCPUSpare = 256
 
 // unpinned maps live as long as the programs that use them.
-var unpinned = map[string]bool{learnMapScratches: true, libcMapLibcRooms: true, learnMapAuditRooms: true}
+var unpinned = map[string]bool{learnMapScratches: true, libcMapLibcRooms: true, auditMapAuditRooms: true}
 
 // objects are the loaded programs and the maps they share.
 type objects struct {
@@ -32,9 +32,9 @@ func (o *objects) Close() {
 	}
 }
 
-// load loads the programs that the observers need into the kernel, on the maps given and fresh ones for the rest. Those of
+// load loads the programs that the observers and the audit need into the kernel, on the maps given and fresh ones for the rest. Those of
 // `tc` are four, and take a tenth of a start's time.
-func load(reuse map[string]*ebpf.Map, observe Observers) (*objects, error) {
+func load(reuse map[string]*ebpf.Map, observe Observers, audit bool) (*objects, error) {
 	o := &objects{maps: map[string]*ebpf.Map{}, programs: map[string]*ebpf.Program{}}
 	for name, m := range reuse {
 		o.maps[name] = m
@@ -42,7 +42,11 @@ func load(reuse map[string]*ebpf.Map, observe Observers) (*objects, error) {
 	o.without = func(program string) bool {
 		return strings.HasPrefix(program, "tc_") && !observe.TC && !observe.TCAll && len(observe.Devices) == 0
 	}
-	for _, spec := range []func() (*ebpf.CollectionSpec, error){loadLearn, loadSteerForKernel, loadProbes} {
+	specs := []func() (*ebpf.CollectionSpec, error){loadLearn, loadSteerForKernel, loadProbes}
+	if audit {
+		specs = append(specs, loadAudit)
+	}
+	for _, spec := range specs {
 		if err := o.add(spec); err != nil {
 			o.Close()
 			return nil, err

@@ -41,7 +41,7 @@ type parser struct {
 func newParser(t *testing.T) *parser {
 	t.Helper()
 	needRoot(t)
-	objs, err := load(nil, Observers{TC: true})
+	objs, err := load(nil, Observers{TC: true}, false)
 	check(t, err)
 	t.Cleanup(objs.Close)
 	p := &parser{objects: objs, t: t, key: pattern.HashKey([]byte("0123456789abcdef")), offsets: scratchOffsets(t)}

@@ -90,15 +90,12 @@ func (l *lock) fresh(o StartOptions, cgroup string) (Started, error) {
 	}
 	s := &System{lock: l, tree: tree(fmt.Sprintf("%s/%s%d", base, stagingPrefix, os.Getpid()))}
 	defer s.closeMaps()
-	err := s.build(&observe, o.Observe != nil, cgroup)
+	err := s.build(&observe, o.Observe != nil, o.Audit != nil && *o.Audit, cgroup)
 	if err == nil {
 		s.setVersion(o.Version)
 	}
 	if err == nil && o.History != nil && !*o.History {
 		s.setHistory(0)
-	}
-	if err == nil && o.Audit != nil {
-		s.setAudit(*o.Audit)
 	}
 	if err == nil && o.Rules != nil {
 		err = s.SetRules(o.Rules)
@@ -128,13 +125,13 @@ func (s *System) publish() error {
 
 // build loads, attaches and pins everything below the system's tree. The maps stay open. What cannot be observed and
 // was not asked for is taken out of the observers.
-func (s *System) build(o *Observers, asked bool, cgroup string) error {
+func (s *System) build(o *Observers, asked, audit bool, cgroup string) error {
 	for _, dir := range s.tree.dirs() {
 		if err := os.Mkdir(dir, 0o700); err != nil {
 			return fmt.Errorf("make %s: %w", dir, err)
 		}
 	}
-	objs, err := load(nil, *o)
+	objs, err := load(nil, *o, audit)
 	if err != nil {
 		return err
 	}
@@ -154,6 +151,7 @@ func (s *System) build(o *Observers, asked bool, cgroup string) error {
 	if err := s.initialise(cgroup); err != nil {
 		return err
 	}
+	s.setAudit(audit)
 	if err := s.attach(o, asked, objs.programs); err != nil {
 		return err
 	}
@@ -219,7 +217,11 @@ func (s *System) update(o StartOptions, cgroup string) (Started, error) {
 	} else if !done.Observers.TCAll {
 		done.Observers.TC = len(done.Observers.Devices) > 0 // none was attached, or all are gone
 	}
-	objs, err := load(maps.Clone(s.maps), done.Observers)
+	audit := s.audit()
+	if o.Audit != nil {
+		audit = *o.Audit
+	}
+	objs, err := load(maps.Clone(s.maps), done.Observers, audit)
 	if errors.Is(err, ebpf.ErrMapIncompatible) {
 		return done, fmt.Errorf("%w (%w)", otherLayout(layout), err)
 	}
@@ -230,6 +232,7 @@ func (s *System) update(o StartOptions, cgroup string) (Started, error) {
 	if err := s.refreshCgroups(); err != nil {
 		return done, err
 	}
+	s.setAudit(audit) // cut short before its program is there, status tells so
 	// Both until it is done: cut short, status tells what may be attached.
 	s.setObservers(s.state.Observers | done.Observers.bits())
 	if err := s.attach(&done.Observers, o.Observe != nil, objs.programs); err != nil {
@@ -243,9 +246,6 @@ func (s *System) update(o StartOptions, cgroup string) (Started, error) {
 	}
 	if o.History != nil {
 		err = s.keepHistory(*o.History)
-	}
-	if o.Audit != nil {
-		s.setAudit(*o.Audit)
 	}
 	done.History, done.Audit = s.history(), s.audit()
 	return done, err

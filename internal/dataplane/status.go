@@ -230,7 +230,7 @@ func (row *Program) describe(p *ebpf.Program) error {
 // missing warns of what should be attached and is not: somebody removed a pin, or an interface is gone.
 func (s *System) missing(have []Program) []string {
 	var warnings []string
-	for _, h := range cgroupHooks {
+	for _, h := range s.hooks() {
 		if !slices.ContainsFunc(have, func(p Program) bool { return p.Hook == h.pin }) {
 			warnings = append(warnings, h.pin+" is not attached; mend it: domain-route start")
 		}

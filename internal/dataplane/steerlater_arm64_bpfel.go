@@ -28,6 +28,7 @@ const (
 	steerLaterMapHits           = "hits"
 	steerLaterMapHostPlain      = "host_plain"
 	steerLaterMapHostRuled      = "host_ruled"
+	steerLaterMapLeaks          = "leaks"
 	steerLaterMapNamesPlain     = "names_plain"
 	steerLaterMapNamesRuled     = "names_ruled"
 	steerLaterMapOwn            = "own"
@@ -116,6 +117,7 @@ type steerLaterMapSpecs struct {
 	Hits           *ebpf.MapSpec `ebpf:"hits"`
 	HostPlain      *ebpf.MapSpec `ebpf:"host_plain"`
 	HostRuled      *ebpf.MapSpec `ebpf:"host_ruled"`
+	Leaks          *ebpf.MapSpec `ebpf:"leaks"`
 	NamesPlain     *ebpf.MapSpec `ebpf:"names_plain"`
 	NamesRuled     *ebpf.MapSpec `ebpf:"names_ruled"`
 	Own            *ebpf.MapSpec `ebpf:"own"`
@@ -170,6 +172,7 @@ type steerLaterMaps struct {
 	Hits           *ebpf.Map `ebpf:"hits"`
 	HostPlain      *ebpf.Map `ebpf:"host_plain"`
 	HostRuled      *ebpf.Map `ebpf:"host_ruled"`
+	Leaks          *ebpf.Map `ebpf:"leaks"`
 	NamesPlain     *ebpf.Map `ebpf:"names_plain"`
 	NamesRuled     *ebpf.Map `ebpf:"names_ruled"`
 	Own            *ebpf.Map `ebpf:"own"`
@@ -200,6 +203,7 @@ func (m *steerLaterMaps) Close() error {
 		m.Hits,
 		m.HostPlain,
 		m.HostRuled,
+		m.Leaks,
 		m.NamesPlain,
 		m.NamesRuled,
 		m.Own,

@@ -17,7 +17,7 @@ const maxVerified = 100_000
 // TestVerifier loads each program by itself and looks at what it cost the verifier.
 func TestVerifier(t *testing.T) {
 	needRoot(t)
-	for _, from := range []func() (*ebpf.CollectionSpec, error){loadSteerForKernel, loadLearn, loadChores, loadLibc} {
+	for _, from := range []func() (*ebpf.CollectionSpec, error){loadSteerForKernel, loadLearn, loadChores, loadLibc, loadAudit} {
 		spec, err := from()
 		if err != nil {
 			t.Fatal(err)
