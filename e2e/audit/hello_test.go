@@ -122,7 +122,11 @@ func (g generator) extensions(name string) []byte {
 func (g generator) hello(name string) []byte {
 	b := append([]byte{3, 3}, g.bytes(32)...)
 	b = append(b, g.vector(1, g.bytes(pick(g, 0, 32, 32, 8)))...)
-	b = append(b, g.vector(2, g.bytes(2*(1+g.IntN(40))))...)
+	ciphers := g.bytes(2 * (1 + g.IntN(40)))
+	if g.chance(200) { // half a cipher, or none
+		ciphers = ciphers[:pick(g, 0, len(ciphers)-1)]
+	}
+	b = append(b, g.vector(2, ciphers)...)
 	b = append(b, g.vector(1, []byte{0})...)
 	if !g.chance(100) {
 		b = append(b, g.vector(2, g.extensions(name))...)

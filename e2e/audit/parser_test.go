@@ -13,7 +13,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,6 +23,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/domain-route/domain-route/e2e/harness"
+	"github.com/domain-route/domain-route/internal/dataplane"
 	"github.com/domain-route/domain-route/internal/pattern"
 )
 
@@ -85,7 +85,7 @@ func TestParser(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	cmd := h.Command(ctx, "/proc/self/exe")
-	cmd.Env = append(os.Environ(), envChild+"=hellos", envCounters+"="+strings.Join(counterNames(t), ","))
+	cmd.Env = append(os.Environ(), envChild+"=hellos", envCounters+"="+strings.Join(look(t).names, ","))
 	cmd.Stdin, cmd.Stderr = &in, os.Stderr
 	out, err := cmd.Output()
 	check(t, err)
@@ -201,14 +201,13 @@ func sendOne(j job) error {
 
 const envCounters = "DOMAIN_ROUTE_AUDIT_COUNTERS"
 
-// counterNames are those of enum counter in bpf/abi.h, in their order.
+// counterNames are those of all counters, by their place in the map.
 func counterNames(t *testing.T) (names []string) {
 	t.Helper()
-	text, err := os.ReadFile("../../bpf/abi.h")
+	st, err := dataplane.Inspect(nil)
 	check(t, err)
-	_, enum, _ := strings.Cut(string(text), "enum counter {")
-	for _, m := range regexp.MustCompile(`(?m)^\tCOUNT_(\w+),`).FindAllStringSubmatch(enum, -1) {
-		names = append(names, strings.ToLower(m[1]))
+	for _, c := range st.Counters {
+		names = append(names, c.Name)
 	}
 	return names
 }
