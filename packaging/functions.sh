@@ -57,6 +57,7 @@ settings() {
 	true) echo --history=yes ;;
 	false) echo --history=no ;;
 	esac
+	if [ "$(saved audit)" = true ]; then echo --audit=yes; fi
 }
 
 # restart_saved starts anew with the saved rules and settings; without the configuration where that is broken.

@@ -141,7 +141,7 @@ func TestLife(t *testing.T) {
 // An upgrade to programs with other maps carries rules and settings over, and says what is forgotten.
 func TestOtherLayout(t *testing.T) {
 	s := newStage(t, otherLayout)
-	s.must(program, "start", "--history=no", "--observe", "sockets")
+	s.must(program, "start", "--history=no", "--audit=yes", "--observe", "sockets")
 	rules := s.must(program, "rule", "list")
 	if r := s.Run("rule", "list"); r.Code != 2 || !strings.Contains(r.Stderr, "layout") {
 		t.Fatalf("the new program takes the old one's maps for its own: %+v", r)
@@ -151,11 +151,11 @@ func TestOtherLayout(t *testing.T) {
 		t.Errorf("rules were\n%sand are\n%s", rules, got)
 	}
 	var status struct {
-		Observers []string
-		History   bool
+		Observers      []string
+		History, Audit bool
 	}
 	s.JSON(&status, "status")
-	if len(status.Observers) != 1 || status.History {
+	if len(status.Observers) != 1 || status.History || !status.Audit {
 		t.Errorf("it was started with other settings: %+v", status)
 	}
 	s.lives(t)
