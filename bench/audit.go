@@ -4,19 +4,17 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"sync/atomic"
-	"unsafe"
+	"os"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
-	"golang.org/x/sys/unix"
 )
 
 // auditPort is what is connected to: HTTPS, as nearly all that the audit reads.
 const auditPort = 443
 
-// measureAudit compares short connections to port 443 (connect, ClientHello, close) and a long one, with the programs attached,
-// between the audit on and off. The name has no rule: hardly any has.
+// measureAudit compares short connections to port 443 (connect, ClientHello, close) and a long one, between the audit on
+// and off. The name has no rule: hardly any has.
 func (b *bench) measureAudit() error {
 	w, err := b.newWorld()
 	if err != nil {
@@ -48,7 +46,7 @@ func (b *bench) measureAudit() error {
 		return err
 	}
 	b.report.add(paired(row{ID: "audit.short", What: "TLS connection begun and closed, audit on against off"}, with, without))
-	without, again, err := (&auditSwitch{word: new(uint64)}).rounds(b.connectRounds, func() (outcome, error) {
+	without, again, err := (&auditSwitch{}).rounds(b.connectRounds, func() (outcome, error) {
 		done, err := w.client.do(short)
 		if err == nil {
 			_, err = w.server.do(order{Op: "drain"})
@@ -96,92 +94,63 @@ func (b *bench) auditBulk(w *world, a *auditSwitch, to, everywhere netip.AddrPor
 	return nil
 }
 
-// auditSwitch is the word of the kernel's state that the programs look at.
+// auditSwitch attaches the audit's program and detaches it: without the audit it is not there.
 type auditSwitch struct {
-	page []byte
-	word *uint64
+	cgroup  *os.File
+	program *ebpf.Program
+	on      link.Link
 }
 
-// newAuditSwitch starts domain-route without the audit and with it, and looks at which word that changes.
+// newAuditSwitch starts domain-route with the audit and a rule, and takes its program over.
 func newAuditSwitch(w *world) (*auditSwitch, error) {
-	var states [2][]byte
-	var m *ebpf.Map
-	for i, audit := range []string{"--audit=no", "--audit=yes"} {
-		if err := w.commands([]string{"start", "--cgroup", w.Cgroup, audit}); err != nil {
-			return nil, err
-		}
-		var err error
-		if m == nil {
-			if m, err = ebpf.LoadPinnedMap("/sys/fs/bpf/domain-route/live/maps/states", nil); err != nil {
-				return nil, fmt.Errorf("open the state: %w", err)
-			}
-			defer m.Close()
-		}
-		if states[i], err = m.LookupBytes(uint32(0)); err != nil {
-			return nil, fmt.Errorf("read the state: %w", err)
-		}
-	}
-	for at := 0; at < len(states[0]); at += 8 {
-		if *word(states[0], at) == 0 && *word(states[1], at) == 1 {
-			page, err := unix.Mmap(m.FD(), 0, int(m.ValueSize()), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
-			if err != nil {
-				return nil, fmt.Errorf("map the state: %w", err)
-			}
-			return &auditSwitch{page, word(page, at)}, w.commands([]string{"rule", "add", "steered.test", "vpn0"})
-		}
-	}
-	return nil, errors.New("no word of the state tells whether the audit is on")
-}
-
-// auditOwnRounds is how many differences make a median.
-const auditOwnRounds = 15
-
-// own is the time that the program at egress takes more with the audit on than with its word off, for each connection, by the kernel's statistics.
-func (a *auditSwitch) own(w *world, o order) (all []float64, err error) {
-	l, err := link.LoadPinnedLink(linkPins+"/audit", nil)
+	err := w.commands([]string{"start", "--cgroup", w.Cgroup, "--audit"}, []string{"rule", "add", "steered.test", "vpn0"})
 	if err != nil {
 		return nil, err
+	}
+	l, err := link.LoadPinnedLink(linkPins+"/audit", nil)
+	if err != nil {
+		return nil, fmt.Errorf("open the audit's link: %w", err)
 	}
 	defer l.Close()
 	info, err := l.Info()
 	if err != nil {
 		return nil, err
 	}
-	egress, err := ebpf.NewProgramFromID(info.Program)
-	if err != nil {
+	a := &auditSwitch{}
+	if a.cgroup, err = os.Open(w.Cgroup); err != nil {
 		return nil, err
 	}
-	defer egress.Close()
-	var sums [2]float64 // off, on
-	for range auditOwnRounds {
-		for on := range sums {
-			atomic.StoreUint64(a.word, uint64(on))
-			r, err := during(egress, func() error {
-				_, err := w.client.do(o)
-				if err == nil {
-					_, err = w.server.do(order{Op: "drain"})
-				}
-				return err
-			})
-			if err != nil {
-				return nil, err
-			}
-			sums[on] = r.ns * float64(r.count) / float64(o.Count+warmUp)
-		}
-		all = append(all, sums[1]-sums[0])
+	if a.program, err = ebpf.NewProgramFromID(info.Program); err != nil {
+		return nil, errors.Join(err, a.cgroup.Close())
 	}
-	return all, nil
+	return a, l.Detach()
 }
 
-func word(b []byte, at int) *uint64 { return (*uint64)(unsafe.Pointer(&b[at])) }
+func (a *auditSwitch) set(on bool) (err error) {
+	switch {
+	case a.program == nil: // that of the noise
+	case on && a.on == nil:
+		a.on, err = link.AttachRawLink(link.RawLinkOptions{Target: int(a.cgroup.Fd()), Program: a.program, Attach: ebpf.AttachCGroupInetEgress})
+	case !on && a.on != nil:
+		err = a.on.Close()
+		a.on = nil
+	}
+	return err
+}
 
-func (a *auditSwitch) close() { _ = unix.Munmap(a.page) }
+func (a *auditSwitch) close() {
+	_ = a.set(false)
+	a.program.Close()
+	a.cgroup.Close()
+}
 
-// rounds runs f with the audit on and off in turn, and returns both kinds' values.
+// rounds runs f with the audit and without in turn, and returns both kinds' values.
 func (a *auditSwitch) rounds(n int, f func() (outcome, error)) (with, without []float64, err error) {
 	for i := range 2 * n {
 		on := (i/2+i)%2 == 0
-		atomic.StoreUint64(a.word, map[bool]uint64{true: 1, false: 0}[on])
+		if err := a.set(on); err != nil {
+			return nil, nil, err
+		}
 		done, err := f()
 		if err != nil {
 			return nil, nil, err
@@ -193,4 +162,28 @@ func (a *auditSwitch) rounds(n int, f func() (outcome, error)) (with, without []
 		}
 	}
 	return with, without, nil
+}
+
+// auditOwnRounds is how many means make a median.
+const auditOwnRounds = 15
+
+// own is the time that the program takes, by the kernel's statistics, for all packets of one connection.
+func (a *auditSwitch) own(w *world, o order) (all []float64, err error) {
+	if err := a.set(true); err != nil {
+		return nil, err
+	}
+	for range auditOwnRounds {
+		r, err := during(a.program, func() error {
+			_, err := w.client.do(o)
+			if err == nil {
+				_, err = w.server.do(order{Op: "drain"})
+			}
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, r.ns*float64(r.count)/float64(o.Count+warmUp))
+	}
+	return all, nil
 }
