@@ -71,6 +71,43 @@ func noIPv6(t *testing.T, h *harness.Host) {
 	wantSound(t, h)
 }
 
+// A table of its own is as good as the main one, and without another default route it is what is advised.
+func ownTable(t *testing.T, h *harness.Host) {
+	u := h.Uplink("vpn0")
+	ip(t, h, "route", "del", "default", "dev", "vpn0")
+	ip(t, h, "route", "add", "default", "via", u.Gateway4.String(), "dev", "vpn0", "table", "77")
+	ip(t, h, "rule", "add", "oif", "vpn0", "lookup", "77")
+	wantSound(t, h)
+	ip(t, h, "-6", "route", "del", "default", "dev", "vpn0")
+	wantWrong(t, h, "interface-ipv6", "warn", "vpn0: has no IPv6 route, and names that go by it have IPv6 addresses (1 of them)",
+		"ip -6 route add default via GATEWAY dev vpn0 metric 9999")
+	ip(t, h, "-6", "route", "flush", "default")
+	c := wantWrong(t, h, "interface-ipv6", "warn", "vpn0: has no IPv6 route",
+		"ip -6 route add default via GATEWAY dev vpn0 table TABLE && ip -6 rule add oif vpn0 lookup TABLE")
+	mend(t, h, c.Cure, append(vpn0(h, true), "TABLE", "78")...)
+	wantSound(t, h)
+	ip(t, h, "rule", "del", "oif", "vpn0")
+	ip(t, h, "route", "add", "default", "via", u.Gateway4.String(), "dev", "vpn0", "metric", "9999")
+}
+
+// A tunnel whose IPv6 has an address and no route, as by wg-quick's Table = off.
+func tunnelWithoutIPv6(t *testing.T, h *harness.Host) {
+	must(t, h.AddUplink("tun0", lab.UplinkOptions{Tun: true, NoDefaultRoute: true}))
+	h.Must("rule", "add", "tunnel.test", "tun0")
+	c := wantWrong(t, h, "interface-ipv6", "warn", "tun0: has an IPv6 address and no IPv6 route", "oif tun0 lookup TABLE")
+	if st := h.Must("status"); !strings.Contains(st, "up, IPv4, no IPv6 route") {
+		t.Errorf("status: %s", st)
+	}
+	mend(t, h, c.Cure, "TABLE", "79")
+	wantSound(t, h)
+	if st := h.Must("status"); !strings.Contains(st, "up, IPv4 and IPv6  rules 1") {
+		t.Errorf("status: %s", st)
+	}
+	h.Must("rule", "del", "tunnel.test")
+	must(t, h.DeleteUplink("tun0"))
+	ip(t, h, "-6", "rule", "del", "oif", "tun0")
+}
+
 func staleLibrary(t *testing.T, h *harness.Host) {
 	var st struct {
 		Libraries []struct {

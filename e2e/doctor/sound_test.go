@@ -23,6 +23,7 @@ func TestSeeded(t *testing.T) {
 		test func(*testing.T, *harness.Host)
 	}{
 		{"configuration", configuration}, {"no route", noRoute}, {"reverse path", reversePath}, {"interface down", interfaceDown}, {"no IPv6", noIPv6},
+		{"own table", ownTable}, {"tunnel without IPv6", tunnelWithoutIPv6},
 		{"stale library", staleLibrary}, {"shadowed", shadowed}, {"second tool", secondTool},
 		{"Firefox's profile", firefoxProfile}, {"Firefox's policy", firefoxPolicy}, {"Chrome's policy", chromePolicy},
 		{"Chromium's user", chromiumUser}, {"no interface", noInterface}, {"mark", mark},

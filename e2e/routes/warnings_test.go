@@ -37,3 +37,50 @@ func TestRuleAddWarns(t *testing.T) {
 		}
 	}
 }
+
+// Whether a socket that is bound to the interface finds a route is what counts: one of the main table, or of another that
+// a routing rule leads to.
+func TestRuleAddAsksTheKernelForRoutes(t *testing.T) {
+	h := harness.Started(t)
+	if err := h.AddUplink("tun0", lab.UplinkOptions{Tun: true, NoDefaultRoute: true}); err != nil {
+		t.Fatal(err)
+	}
+	ip := func(args string) {
+		t.Helper()
+		if out, err := h.HostCommand(t.Context(), "ip", strings.Fields(args)...).CombinedOutput(); err != nil {
+			t.Fatalf("ip %s: %v: %s", args, err, out)
+		}
+	}
+	gateway := h.Uplink("vpn0").Gateway4.String()
+	const four, six, down = "no IPv4 default route by ", "no IPv6 route by ", " is down; until it is up"
+	for _, c := range []struct {
+		what, do, rule string
+		want           []string // and nothing else
+	}{
+		{"a tunnel without", "", "warned.test tun0", []string{"tun device", six + "tun0: connections by IPv6 fail (ENETUNREACH); add one: ip -6 route add default dev tun0 metric 9999"}},
+		{"a tunnel's table", "-6 route add default dev tun0 table 77;-6 rule add oif tun0 lookup 77", "warned.test tun0", []string{"tun device"}},
+		{"the only one", "-6 rule del oif tun0 lookup 77;-6 route flush default table main", "warned.test tun0",
+			[]string{"tun device", "ip -6 route add default dev tun0 table TABLE && ip -6 rule add oif tun0 lookup TABLE"}},
+		{"Ethernet without", "route del default dev vpn0", "warned.test vpn0",
+			[]string{four + "vpn0, so only its own network can be reached; add one: ip route add default via GATEWAY dev vpn0 metric 9999", six + "vpn0"}},
+		{"its own network", "", gateway + " vpn0", nil},
+		{"another network", "", "192.0.2.0/24 vpn0", []string{four}},
+		{"Ethernet's table", "route add default via " + gateway + " dev vpn0 table 78;rule add oif vpn0 lookup 78", "warned.test vpn0", []string{six + "vpn0"}},
+		{"down", "link set vpn0 down", "warned.test vpn0", []string{"interface vpn0" + down + ", what the rule sends there fails: ip link set vpn0 up"}},
+	} {
+		for _, args := range strings.Split(c.do, ";") {
+			if args != "" {
+				ip(args)
+			}
+		}
+		var data struct{ Warnings []string }
+		r := h.JSON(&data, append([]string{"rule", "add"}, strings.Fields(c.rule)...)...)
+		good := r.Code == 0 && len(data.Warnings) == len(c.want)
+		for i := range c.want {
+			good = good && strings.Contains(data.Warnings[i], c.want[i])
+		}
+		if !good {
+			t.Errorf("%s: exit %d, %q; want %q", c.what, r.Code, data.Warnings, c.want)
+		}
+	}
+}

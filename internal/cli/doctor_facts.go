@@ -11,7 +11,6 @@ import (
 	"github.com/domain-route/domain-route/internal/doctor"
 	"github.com/domain-route/domain-route/internal/netdev"
 	"github.com/domain-route/domain-route/internal/pattern"
-	"github.com/domain-route/domain-route/internal/ruleset"
 )
 
 // facts gathers what doctor judges. It changes nothing: no cache is written, nothing is attached.
@@ -108,7 +107,9 @@ func (a *app) runningFacts(f *doctor.Facts, st dataplane.Status) error {
 		return nil
 	}
 	devices := newFinder()
-	f.Names6 = namesBySix(standings, devices.find)
+	if f.Goers4, f.Goers6, err = goers(standings, devices.find); err != nil {
+		return err
+	}
 	rows, err := misplaced(s, s.Judge, pattern.Pattern{Kind: pattern.Default, Name: pattern.Root})
 	r.OldErr = err
 	for _, row := range rows {
@@ -129,26 +130,6 @@ func countLearnt(standings []dataplane.Standing) (all, evicted int) {
 		}
 	}
 	return all, evicted
-}
-
-// namesBySix counts the names with IPv6 addresses by the interface that their rules send them to.
-func namesBySix(standings []dataplane.Standing, find dataplane.Finder) map[string]int {
-	seen := map[string]map[pattern.Name]bool{}
-	for _, d := range standings {
-		if !d.Ruled || d.Target.Kind != ruleset.Interface || !d.Address.Is6() || !d.Live() {
-			continue
-		}
-		by := dataplane.Resolve(d.Target, find).Interface
-		if seen[by] == nil {
-			seen[by] = map[pattern.Name]bool{}
-		}
-		seen[by][d.Name] = true
-	}
-	n := map[string]int{}
-	for by, names := range seen {
-		n[by] = len(names)
-	}
-	return n
 }
 
 // networkFacts asks about the interfaces of the targets, and about routing.

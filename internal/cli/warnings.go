@@ -1,11 +1,14 @@
 package cli
 
 import (
-	"errors"
 	"fmt"
+	"net/netip"
+	"slices"
 
 	"golang.org/x/net/publicsuffix"
 
+	"github.com/domain-route/domain-route/internal/dataplane"
+	"github.com/domain-route/domain-route/internal/doctor"
 	"github.com/domain-route/domain-route/internal/netdev"
 	"github.com/domain-route/domain-route/internal/pattern"
 	"github.com/domain-route/domain-route/internal/ruleset"
@@ -23,41 +26,73 @@ func publicSuffix(p pattern.Pattern) (string, bool) {
 
 // targetWarnings tells what is allowed but may surprise about targets: for each interface once.
 func targetWarnings(targets []ruleset.Target, home bool) []string {
+	return warningsTo(netip.Addr{}, targets, home)
+}
+
+// warningsTo is targetWarnings for a rule that is for some addresses only, of which one is given; or invalid.
+func warningsTo(to netip.Addr, targets []ruleset.Target, home bool) []string {
 	all := []string{}
-	asked := map[string]bool{}
+	var names []string
 	for _, t := range targets {
-		for _, name := range t.Chain() {
-			if !asked[name] && home {
-				all = append(all, interfaceWarnings(name)...)
-			}
-			asked[name] = true
-		}
+		names = append(names, t.Chain()...)
 	}
-	if !home && len(asked) > 0 {
+	slices.Sort(names)
+	names = slices.Compact(names)
+	if !home && len(names) > 0 {
 		return append(all, "interface names are those of the network namespace that start ran in, which is not this one")
+	}
+	facts, err := netdev.AllFacts(names)
+	if err != nil {
+		return all // what cannot be looked at is not warned of
+	}
+	for _, f := range facts {
+		all = append(all, interfaceWarnings(f, to)...)
 	}
 	return all
 }
 
-func interfaceWarnings(name string) []string {
-	var all []string
-	d, err := netdev.ByName(name)
-	if errors.Is(err, netdev.ErrNoDevice) {
+// ruleWarnings tells the same of a rule, which is among set.
+func ruleWarnings(s *dataplane.System, set *ruleset.Set, r ruleset.Rule) []string {
+	var to netip.Addr
+	if r.Pattern.Kind == pattern.Prefix {
+		to = r.Pattern.Prefix.Addr()
+	}
+	all := warningsTo(to, []ruleset.Target{r.Target}, s.AtHome())
+	return all
+}
+
+func interfaceWarnings(f netdev.Facts, to netip.Addr) []string {
+	name := f.Name
+	if !f.Exists {
 		return []string{fmt.Sprintf("interface %s does not exist now; until it does, what the rule sends there fails", name)}
 	}
-	if err != nil {
-		return nil
-	}
+	var all []string
 	if setting, strict := netdev.StrictReversePath(name); strict {
 		all = append(all, fmt.Sprintf("the kernel drops IPv4 answers by %s (rp_filter is 1); let them in: sysctl -w %s=2", name, setting))
 	}
-	if d.Tun {
+	if f.Tun {
 		all = append(all, name+" is a tun device: the program behind it must not be steered by this rule itself; except its server: "+
 			"domain-route rule add =SERVER direct")
 	}
-	if lacks, err := netdev.LacksDefaultRoute(d); err == nil && lacks {
-		all = append(all, fmt.Sprintf("no IPv4 default route by %s, so only its own network can be reached; add one: "+
-			"ip route add default via GATEWAY dev %s metric 9999", name, name))
+	if !f.Up {
+		return append(all, fmt.Sprintf("interface %s is down; until it is up, what the rule sends there fails: ip link set %s up", name, name))
+	}
+	return append(all, routeWarnings(f, to)...)
+}
+
+// routeWarnings tells of families for which a socket that is bound to an interface finds no route.
+func routeWarnings(f netdev.Facts, to netip.Addr) []string {
+	four, six := f.Routed4, f.Routed6 || !doctor.MeansIPv6(f)
+	if to.IsValid() {
+		routed, err := netdev.HasRoute(f.Device, to)
+		four, six = err != nil || routed || to.Is6(), err != nil || routed || to.Is4()
+	}
+	var all []string
+	if !four {
+		all = append(all, fmt.Sprintf("no IPv4 default route by %s, so only its own network can be reached; add one: %s", f.Name, doctor.RouteCure(f, false)))
+	}
+	if !six {
+		all = append(all, fmt.Sprintf("no IPv6 route by %s: connections by IPv6 fail (ENETUNREACH); add one: %s", f.Name, doctor.RouteCure(f, true)))
 	}
 	return all
 }

@@ -100,32 +100,80 @@ func link(f *Facts, l netdev.Facts) []Check {
 		return append(all, Check{ID: "interface-address", Level: Fail, Found: "has no address", Cure: "ip addr add ADDRESS/LENGTH dev " + name})
 	case len(l.Addrs4) == 0:
 		all = append(all, Check{ID: "interface-address", Level: Warn, Found: "has no IPv4 address: connections by IPv4 fail", Cure: "ip addr add ADDRESS/LENGTH dev " + name})
-	case l.Ethernet && len(l.Default4) == 0:
-		all = append(all, Check{ID: "interface-route", Level: Fail, Found: "no IPv4 default route leaves by it: only its own network can be reached",
-			Cure: "ip route add default via GATEWAY dev " + name + " metric 9999"})
+	}
+	if len(l.Addrs4) > 0 {
+		all = append(all, linkRoute(l, f.Goers4[l.Name], "IPv4")...)
 	}
 	return append(all, linkIPv6(f, l)...)
 }
 
-// linkIPv6 tells where names have IPv6 addresses and their interface has none.
-func linkIPv6(f *Facts, l netdev.Facts) []Check {
-	lacks, cure := "", ""
+// linkRoute tells where a socket that is bound to an interface finds no route.
+func linkRoute(l netdev.Facts, g Goers, family string) []Check {
+	routed, id := l.Routed4, "interface-route"
+	if family == "IPv6" {
+		routed, id = l.Routed6, "interface-ipv6"
+	}
+	c := Check{ID: id, Level: Warn, Cure: RouteCure(l, family == "IPv6"), Details: g.Lost}
 	switch {
-	case len(l.Addrs6) == 0:
-		lacks, cure = "no IPv6 address", "ip -6 addr add ADDRESS/LENGTH dev "+quote(l.Name)
-		if l.Ethernet && len(l.Default6) == 0 {
-			cure += " && ip -6 route add default via GATEWAY dev " + quote(l.Name) + " metric 9999"
-		}
-	case l.Ethernet && len(l.Default6) == 0:
-		lacks, cure = "no IPv6 default route", "ip -6 route add default via GATEWAY dev "+quote(l.Name)+" metric 9999"
-	default:
+	case routed && len(g.Lost) == 0:
 		return nil
+	case routed:
+		c.Found = fmt.Sprintf("no %s route leaves by it to some of what goes by it (%d of %d names): %s", family, len(g.Lost), g.Names, few(g.Lost))
+		c.Cure = "ip route get ADDRESS oif " + quote(l.Name) + "; ip rule"
+	case g.Names > 0 && len(g.Lost) == 0:
+		c.Level, c.Found = Note, fmt.Sprintf("no %s default route leaves by it; the names that go by it now are on networks that have routes", family)
+	case family == "IPv4":
+		c.Level, c.Found = Fail, "no IPv4 default route leaves by it: only its own network can be reached"
+	case len(g.Lost) > 0:
+		c.Found = sixFails("no IPv6 route", len(g.Lost))
+	case MeansIPv6(l):
+		c.Found = "has an IPv6 address and no IPv6 route: connections by IPv6 fail (ENETUNREACH), and programs go on with IPv4, some slowly"
+	default:
+		c.Level, c.Found = Note, "has no IPv6 route: what has IPv6 addresses is reached by IPv4"
 	}
-	if n := f.Names6[l.Name]; n > 0 {
-		return []Check{{ID: "interface-ipv6", Level: Warn, Cure: cure,
-			Found: fmt.Sprintf("has %s, and names that go by it have IPv6 addresses (%d of them): that fails, and programs go on with IPv4, some slowly", lacks, n)}}
+	return []Check{c}
+}
+
+// MeansIPv6 tells whether an interface has an address by which IPv6 is to work: a private one may be for an Ethernet's own
+// network alone.
+func MeansIPv6(l netdev.Facts) bool {
+	return slices.ContainsFunc(l.Addrs6, func(p netip.Prefix) bool { return !l.Ethernet || !p.Addr().IsPrivate() })
+}
+
+// RouteCure is how an interface gets a default route that only what is bound to it takes: in the main table behind another
+// interface's, or else in a table of its own, since it would be everybody's.
+func RouteCure(l netdev.Facts, six bool) string {
+	ip, beside, by := "ip ", l.Other4, "dev "+quote(l.Name)
+	if six {
+		ip, beside = "ip -6 ", l.Other6
 	}
-	return []Check{{ID: "interface-ipv6", Level: Note, Found: "has " + lacks + ": what has IPv6 addresses is reached by IPv4", Cure: cure}}
+	if l.Ethernet {
+		by = "via GATEWAY " + by
+	}
+	if beside {
+		return ip + "route add default " + by + " metric 9999"
+	}
+	return ip + "route add default " + by + " table TABLE && " + ip + "rule add oif " + quote(l.Name) + " lookup TABLE"
+}
+
+// linkIPv6 tells where an interface is none for IPv6.
+func linkIPv6(f *Facts, l netdev.Facts) []Check {
+	g := f.Goers6[l.Name]
+	if len(l.Addrs6) > 0 {
+		return linkRoute(l, g, "IPv6")
+	}
+	cure := "ip -6 addr add ADDRESS/LENGTH dev " + quote(l.Name)
+	if !l.Routed6 {
+		cure += " && " + RouteCure(l, true)
+	}
+	if g.Names > 0 {
+		return []Check{{ID: "interface-ipv6", Level: Warn, Cure: cure, Found: sixFails("no IPv6 address", g.Names)}}
+	}
+	return []Check{{ID: "interface-ipv6", Level: Note, Found: "has no IPv6 address: what has IPv6 addresses is reached by IPv4", Cure: cure}}
+}
+
+func sixFails(lacks string, names int) string {
+	return fmt.Sprintf("has %s, and names that go by it have IPv6 addresses (%d of them): that fails, and programs go on with IPv4, some slowly", lacks, names)
 }
 
 func linkText(l netdev.Facts) string {

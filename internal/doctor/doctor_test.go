@@ -51,7 +51,7 @@ func prefixes(texts ...string) (all []netip.Prefix) {
 // wg0 is an interface with all it needs.
 func wg0() netdev.Facts {
 	return netdev.Facts{Device: netdev.Device{Index: 7, Name: "wg0"}, Exists: true, Up: true, Carrier: true,
-		Addrs4: prefixes("10.0.0.2/32"), Addrs6: prefixes("fd00::2/128")}
+		Addrs4: prefixes("10.0.0.2/32"), Addrs6: prefixes("fd00::2/128"), Routed4: true, Routed6: true}
 }
 
 // eth1 likewise, with an Ethernet header.

@@ -19,6 +19,12 @@ func interfaceSeeds(t *testing.T) []seed {
 			f.Running.Hits = nil
 		}
 	}
+	going := func(l netdev.Facts, g Goers) func(*Facts) {
+		return func(f *Facts) {
+			only(l, func(*netdev.Facts) {})(f)
+			f.Goers4 = map[string]Goers{l.Name: g}
+		}
+	}
 	marked := func(change func(*Facts)) func(*Facts) {
 		return func(f *Facts) {
 			f.Rules = rules(t, "example.com mark:0x23")
@@ -38,12 +44,29 @@ func interfaceSeeds(t *testing.T) []seed {
 		{"no carrier", only(eth1(), func(l *netdev.Facts) { l.Carrier = false }), "interface-down", Fail, "no carrier", ""},
 		{"no address", only(wg0(), func(l *netdev.Facts) { l.Addrs4, l.Addrs6 = nil, nil }), "interface-address", Fail, "has no address", "ip addr add"},
 		{"no IPv4", only(wg0(), func(l *netdev.Facts) { l.Addrs4 = nil }), "interface-address", Warn, "no IPv4 address", "ip addr add"},
-		{"no route", only(eth1(), func(l *netdev.Facts) { l.Default4 = nil }), "interface-route", Fail, "only its own network", "ip route add default via GATEWAY dev eth1"},
+		{"no route", only(eth1(), func(l *netdev.Facts) { l.Routed4, l.Other4 = false, true }), "interface-route", Fail, "only its own network",
+			"ip route add default via GATEWAY dev eth1 metric 9999"},
+		{"a table's route", only(eth1(), func(l *netdev.Facts) { l.Default4, l.Default6 = nil, nil }), "interface", OK, "", ""},
+		{"no route at all", only(eth1(), func(l *netdev.Facts) { l.Routed4 = false }), "interface-route", Fail, "only its own network",
+			"ip route add default via GATEWAY dev eth1 table TABLE && ip rule add oif eth1 lookup TABLE"},
+		{"some routes", going(eth1(), Goers{Names: 2, Lost: []string{"a.example (192.0.2.1)"}}), "interface-route", Warn, "(1 of 2 names): a.example (192.0.2.1)", "ip route get"},
+		{"all that are wanted", func(f *Facts) {
+			going(eth1(), Goers{Names: 2})(f)
+			f.Links[0].Routed4 = false
+		}, "interface-route", Note, "no IPv4 default route", ""},
 		{"a tun", only(wg0(), func(l *netdev.Facts) { l.Tun = true }), "interface", OK, "except the server", ""},
 		{"none needed", only(wg0(), func(*netdev.Facts) {}), "interface", OK, "10.0.0.2/32", ""},
-		{"no IPv6, names have", func(f *Facts) { f.Links[0].Addrs6, f.Names6 = nil, map[string]int{"wg0": 2} }, "interface-ipv6", Warn, "(2 of them)", "ip -6 addr add"},
+		{"no IPv6, names have", func(f *Facts) { f.Links[0].Addrs6, f.Goers6 = nil, map[string]Goers{"wg0": {Names: 2}} }, "interface-ipv6", Warn, "(2 of them)", "ip -6 addr add"},
 		{"no IPv6, nor names", func(f *Facts) { f.Links[0].Addrs6 = nil }, "interface-ipv6", Note, "has no IPv6 address", ""},
-		{"no IPv6 route", only(eth1(), func(l *netdev.Facts) { l.Default6 = nil }), "interface-ipv6", Note, "no IPv6 default route", "ip -6 route add default"},
+		{"no IPv6 route", only(eth1(), func(l *netdev.Facts) { l.Routed6, l.Other6 = false, true }), "interface-ipv6", Note, "no IPv6 route",
+			"ip -6 route add default via GATEWAY dev eth1 metric 9999"},
+		{"no IPv6 route, in the internet", only(eth1(), func(l *netdev.Facts) { l.Routed6, l.Addrs6 = false, prefixes("2001:db8::1/64") }), "interface-ipv6", Warn, "no IPv6 route",
+			"ip -6 route add default via GATEWAY dev eth1 table TABLE && ip -6 rule add oif eth1 lookup TABLE"},
+		{"no IPv6 route, a tunnel", only(wg0(), func(l *netdev.Facts) { l.Routed6 = false }), "interface-ipv6", Warn, "no IPv6 route",
+			"ip -6 route add default dev wg0 table TABLE && ip -6 rule add oif wg0 lookup TABLE"},
+		{"no IPv6 route, names", func(f *Facts) {
+			f.Links[0].Routed6, f.Goers6 = false, map[string]Goers{"wg0": {2, []string{"a (2001:db8::1)"}}}
+		}, "interface-ipv6", Warn, "(1 of them)", "ip -6 rule add oif wg0"},
 		{"strict", only(wg0(), func(l *netdev.Facts) { l.RPFilter = 1 }), "rp-filter", Fail, "drops", "sysctl -w net.ipv4.conf.wg0.rp_filter=2"},
 		{"strict, dots", only(wg0(), func(l *netdev.Facts) { l.RPFilter, l.Name = 1, "eth0.5" }), "rp-filter", Fail, "", "net.ipv4.conf.eth0/5.rp_filter=2"},
 		{"complete", marked(func(*Facts) {}), "mark", OK, "both families", ""},

@@ -30,6 +30,8 @@ type Facts struct {
 	Carrier            bool           // and it has a link, or does not tell
 	Addrs4, Addrs6     []netip.Prefix // of its own, link-local ones left out
 	Default4, Default6 []Route        // by it, in the main table, the best first
+	Routed4, Routed6   bool           // a socket that is bound to it finds a route to addresses elsewhere, see HasRoute
+	Other4, Other6     bool           // the main table has a default route by another interface
 	RPFilter           int            // 0 to 2, the larger of its own and that of all
 }
 
@@ -62,12 +64,35 @@ func AllFacts(names []string) ([]Facts, error) {
 			return nil, err
 		}
 		if f.Exists {
-			f.Default4 = defaultsBy(routes[0], f.Index)
-			f.Default6 = defaultsBy(routes[1], f.Index)
+			if err := f.route(routes); err != nil {
+				return nil, err
+			}
 		}
 		all[i] = f
 	}
 	return all, nil
+}
+
+// route fills in what is to be said of routes, given those of the main table.
+func (f *Facts) route(main [2][]netlink.Route) (err error) {
+	f.Default4, f.Default6 = defaultsBy(main[0], f.Index), defaultsBy(main[1], f.Index)
+	f.Other4, f.Other6 = defaultsBeside(main[0], f.Index), defaultsBeside(main[1], f.Index)
+	if !f.Up {
+		return nil
+	}
+	if f.Routed4, err = leadsElsewhere(f.Device, f.Addrs4, elsewhere[0]); err != nil {
+		return err
+	}
+	f.Routed6, err = leadsElsewhere(f.Device, f.Addrs6, elsewhere[1])
+	return err
+}
+
+// defaultsBeside tells whether a default route leaves by another interface.
+func defaultsBeside(routes []netlink.Route, index int) bool {
+	return slices.ContainsFunc(routes, func(r netlink.Route) bool {
+		return isDefault(r) && r.Type == unix.RTN_UNICAST && (r.LinkIndex != 0 && r.LinkIndex != index ||
+			slices.ContainsFunc(r.MultiPath, func(hop *netlink.NexthopInfo) bool { return hop.LinkIndex != index }))
+	})
 }
 
 // lookAt finds all but the routes.

@@ -82,6 +82,7 @@ func TestFacts(t *testing.T) {
 		{Gateway: netip.MustParseAddr("192.0.2.254"), Metric: 50, Table: unix.RT_TABLE_MAIN},
 	}
 	want[0].Default6 = []Route{{Metric: 7, Table: unix.RT_TABLE_MAIN}}
+	want[0].Routed4, want[0].Routed6, want[1].Other4, want[1].Other6 = true, true, true, true
 	want[0].RPFilter, want[1].RPFilter = 1, 1
 	same()
 }

@@ -80,20 +80,6 @@ func Addresses() ([]netip.Addr, error) {
 	return all, nil
 }
 
-// LacksDefaultRoute tells whether a device has no IPv4 default route in the main table although it would need
-// one: without a route by the bound device the kernel takes the destination for a neighbour, which is right
-// for tun and WireGuard and wrong for Ethernet.
-func LacksDefaultRoute(d Device) (bool, error) {
-	if !d.Ethernet {
-		return false, nil
-	}
-	routes, err := netlink.RouteListFiltered(netlink.FAMILY_V4, &netlink.Route{Table: unix.RT_TABLE_MAIN}, netlink.RT_FILTER_TABLE)
-	if err != nil {
-		return false, fmt.Errorf("list the routes: %w", err)
-	}
-	return len(defaultsBy(routes, d.Index)) == 0, nil
-}
-
 func isDefault(r netlink.Route) bool {
 	if r.Dst == nil {
 		return true
