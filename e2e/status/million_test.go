@@ -42,10 +42,10 @@ func TestMillion(t *testing.T) {
 	if got := via.Out(h.Lab, a, via.TCP4, to); got != "vpn0" {
 		t.Errorf("a connection left by %s", got)
 	}
-	// The time that it works: others may have the processors, too.
-	fastest := func(of int, args ...string) (best time.Duration, r harness.Result) {
-		best = time.Hour
-		for range of {
+	// The time that it works: others may have the processors, too. Three times, if it has to be.
+	fastest := func(limit time.Duration, args ...string) (best time.Duration, r harness.Result) {
+		best = 1 << 62
+		for i := 0; i < 3 && best > limit; i++ {
 			cmd := h.HostCommand(t.Context(), harness.Binary(t), append([]string{"--config", config}, args...)...)
 			var out, errs strings.Builder
 			cmd.Stdout, cmd.Stderr = &out, &errs
@@ -58,11 +58,11 @@ func TestMillion(t *testing.T) {
 		t.Logf("%q works for %v", args, best)
 		return best, r
 	}
-	took, r := fastest(3, "status")
+	took, r := fastest(quick, "status")
 	if took > quick {
 		t.Errorf("status works for %v", took)
 	}
-	wantScreen(t, r.Stdout)
+	wantScreen(t, r.Stderr, r.Stdout)
 	for _, words := range []string{"\nrules: 1000001 (generation 2); 1 of them decided 1 connections\n", "\nconfiguration: its rules run: ", "\n  gone0  does not exist ", "  rules 1000000  hits 1\n"} {
 		if !strings.Contains(r.Stdout, words) {
 			t.Errorf("no %q in\n%s", words, r.Stdout)
@@ -71,12 +71,18 @@ func TestMillion(t *testing.T) {
 	if !strings.Contains(r.Stderr, "no interface of the target gone0 exists: connections by it fail; rules: 1\n") {
 		t.Error(r.Stderr)
 	}
-	_, r = fastest(1, "metrics")
-	if n := scrape(t, r.Stdout)[`rule_hits_total{condition="",pattern="`+name+`",target="vpn0"}`]; n != 1 {
-		t.Errorf("%s has %v hits", name, n)
+	series := func() {
+		t.Helper()
+		_, r := fastest(time.Hour, "metrics")
+		if n := scrape(t, r.Stdout)[`rule_hits_total{condition="",pattern="`+name+`",target="vpn0"}`]; n != 1 {
+			t.Errorf("%s has %v hits", name, n)
+		}
 	}
-	h.Must("rule", "add", "b.gone.test", "gone0")
-	if took, r = fastest(3, "status"); took > quick || !strings.Contains(r.Stdout, "\nconfiguration: the running rules differ from ") {
+	series()
+	// Another configuration than that which runs.
+	check(t, os.WriteFile(config, []byte("rules: [{match: a.gone.test, target: gone0}]\n"), 0o644))
+	if took, r = fastest(quick, "status"); took > quick || !strings.Contains(r.Stdout, "\nconfiguration: the running rules differ from ") {
 		t.Errorf("where the rules differ: %v, %s", took, r.Stdout)
 	}
+	series()
 }

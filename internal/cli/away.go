@@ -13,8 +13,9 @@ const mostTold = 20
 // awayOf are what status says of targets none of whose interfaces exists.
 func awayOf(targets []ruleset.TargetRules, present []dataplane.Device) []string {
 	var all []string
+	find := among(present)
 	for _, t := range targets {
-		if dataplane.Resolve(t.Target, among(present)).Outcome == dataplane.NoInterface {
+		if dataplane.Resolve(t.Target, find).Outcome == dataplane.NoInterface {
 			all = append(all, fmt.Sprintf("no interface of the target %s exists: connections by it fail; rules: %d", t.Target, t.Rules))
 		}
 	}

@@ -30,6 +30,14 @@ type loaded struct {
 	keep       func()    // writes the cache, if that is to be written
 }
 
+// keepNow writes the cache, if that is to be written and was not yet.
+func (l *loaded) keepNow() {
+	if l != nil && l.keep != nil {
+		l.keep()
+		l.keep = nil
+	}
+}
+
 // digest is what System.Digest gives when these rules run.
 func (l *loaded) digest() [32]byte {
 	if l.sum == nil {

@@ -90,9 +90,7 @@ func stateOf(l *loaded, failed error, running dataplane.Status, present []datapl
 	case failed != nil:
 		state.Error = failed.Error()
 	case len(l.files) > 0:
-		if l.keep != nil {
-			l.keep() // whoever asks again, or boots, has it quickly
-		}
+		l.keepNow() // whoever asks again, or boots, has it quickly
 		state.Files, state.Differs, state.Cached = l.files, l.digest() != running.Digest, l.cached
 		state.Settings = notNil(l.otherSettings(dataplane.Settings{Observers: running.Observers, Cgroup: running.Cgroup, History: running.History, Audit: running.Audit}, present, running.Home))
 	}

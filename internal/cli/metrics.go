@@ -84,9 +84,14 @@ func (o overview) snapshot(series int) metrics.Snapshot {
 		Rules:         o.Rules, RulesHit: o.sums.Rules, Memory: o.Memory, Counters: map[string]uint64{},
 		Learnt: metrics.Learnt{Addresses: o.learnt.Addresses, Conflicts: o.learnt.Conflicts, Names: map[string]int{}},
 	}
-	s.OtherHits = o.sums.Sum
-	for _, h := range o.hits[:min(len(o.hits), series)] {
-		s.OtherHits -= min(h.Count, s.OtherHits)
+	if series == 0 {
+		s.OtherHits = o.sums.Sum
+	}
+	for i, h := range o.hits {
+		if i >= series {
+			s.OtherHits += h.Count // not the sum less those before, which was read earlier: what counts must not fall
+			continue
+		}
 		s.Hits = append(s.Hits, metrics.Hit{
 			Pattern: printable(h.Rule.Pattern.String()), Condition: printable(h.Rule.Condition.String()), Target: printable(h.Rule.Target.String()), Count: h.Count,
 		})

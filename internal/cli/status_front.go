@@ -15,54 +15,68 @@ import (
 	"github.com/domain-route/domain-route/internal/metrics"
 )
 
-// The screen that status fits on, in columns and lines; of the lines at least leastLines are its own, however many
-// warnings there are.
+// The screen that status fits on, warnings and all, in columns and lines; one more line is the prompt's. At least leastLines
+// are the page's, however many warnings there are.
 const (
 	screenWidth  = 80
-	screenHeight = 24
-	leastLines   = 19
+	screenHeight = 23
+	leastLines   = 16
 )
 
-// leastUplinks is how many lines the interfaces have at least.
-const leastUplinks = 2
-
-// mostWarnings is how many warnings status prints, and mostFrontLeaks how many leaks.
+// leastUplinks is how many lines the interfaces have at least, and mostFrontLeaks how many leaks are shown.
 const (
-	mostWarnings   = 8
+	leastUplinks   = 3
 	mostFrontLeaks = 3
 )
 
 // printFront prints the front page: what fits on a screen.
 func (a *app) printFront(o overview) {
-	shown := o.Warnings
-	if len(shown) > mostWarnings {
-		shown = append(slices.Clone(shown[:mostWarnings-1]), fmt.Sprintf("warnings more: %d; see: domain-route status --all", len(shown)-mostWarnings+1))
-	}
-	taken := 0
-	for _, w := range shown {
-		text := "warning: " + w
+	shown, taken := firstWarnings(o.Warnings, screenHeight-leastLines)
+	for _, text := range shown {
 		a.warn("%s", text)
-		taken += (lipgloss.Width(printable(text)) + len("domain-route: ") + screenWidth - 1) / screenWidth
 	}
 	for _, line := range o.front(max(screenHeight-taken, leastLines)) {
 		fmt.Fprintln(a.Stdout, fitted(printable(line), screenWidth))
 	}
 }
 
-// front is the front page, of at most so many lines.
+// firstWarnings are those that fit into so many lines of the screen, and how many of them they take. What has no room is
+// counted; the first one is shown, however long.
+func firstWarnings(all []string, most int) (shown []string, taken int) {
+	for i, w := range all {
+		text := "warning: " + w
+		lines := (lipgloss.Width(printable(text)) + len("domain-route: ") + screenWidth - 1) / screenWidth
+		more := len(all) - i
+		if i > 0 && taken+lines+min(more-1, 1) > most {
+			return append(shown, fmt.Sprintf("warnings more: %d; see: domain-route status --all", more)), taken + 1
+		}
+		shown, taken = append(shown, text), taken+lines
+	}
+	return shown, taken
+}
+
+// front is the front page, of at most so many lines, and those leastLines or more.
 func (o overview) front(height int) []string {
 	if o.State == dataplane.StateStopped || o.Cgroup == "" {
 		return []string{o.State}
 	}
 	lines := append(o.head(), "")
-	learnt := []string{"learnt: " + o.learntWords()}
+	learnt := "learnt: " + o.learntWords()
+	last := "everything: domain-route status --all; each counter: docs/counters.md"
+	left := height - len(lines) - 2
 	groups := o.groups()
-	const more = "everything: domain-route status --all; each counter: docs/counters.md"
-	left := height - len(lines) - len(learnt) - len(groups) - 1
+	if room := left - len(o.uplinkLines(leastUplinks)) - len(o.leakLines(0)); room < len(groups) {
+		more := 0
+		for _, g := range groups[room:] {
+			more += len(g.items)
+		}
+		groups, last = groups[:room], fmt.Sprintf("counters more: %d; everything: domain-route status --all", more)
+	}
+	left -= len(groups)
 	leaks := o.leakLines(min(mostFrontLeaks, left-leastUplinks-1))
 	uplinks := o.uplinkLines(left - len(leaks))
 	left -= len(leaks) + len(uplinks)
-	lines = append(append(lines, uplinks...), learnt...)
+	lines = append(append(lines, uplinks...), learnt)
 	for _, g := range groups {
 		own := g.lines(1)
 		if two := g.lines(2); left > 0 && len(two) == 2 {
@@ -71,7 +85,7 @@ func (o overview) front(height int) []string {
 		}
 		lines = append(lines, own...)
 	}
-	return append(append(lines, leaks...), more)
+	return append(append(lines, leaks...), last)
 }
 
 // head is what there is one of.

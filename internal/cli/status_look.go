@@ -2,9 +2,7 @@ package cli
 
 import (
 	"cmp"
-	"net/netip"
 	"slices"
-	"strings"
 
 	"github.com/domain-route/domain-route/internal/dataplane"
 	"github.com/domain-route/domain-route/internal/netdev"
@@ -27,12 +25,13 @@ type overview struct {
 type uplink struct {
 	netdev.Facts
 	rules int    // whose target names it
-	leads int    // of these, those that lead there now: it is the first of the target that exists, or none of it does
+	leads int    // of these, those that lead there now: it is the first of the target that exists, or of one that fails, since none does
 	hits  uint64 // connections decided by rules that lead there now
 }
 
 // lookAround reads what is started; with perRule the hits of each rule, for which the rules must be read. The configuration is
-// read meanwhile: of a million rules that takes its time, too.
+// read meanwhile: of a million rules that takes its time, too. Where it is needed for the hits, it is read before, since
+// other commands wait as long as the system is open.
 func (a *app) lookAround(perRule bool) (overview, error) {
 	present, err := devices()
 	if err != nil {
@@ -47,12 +46,15 @@ func (a *app) lookAround(perRule bool) (overview, error) {
 		defer close(read)
 		l, failed = a.loadAsked(loadOptions{bar: bar, quiet: true})
 	}()
+	if perRule {
+		<-read
+		l.keepNow()
+	}
 	o := overview{config: noConfigState()}
 	o.Status, err = dataplane.Look(present, func(s *dataplane.System) error {
 		if err := o.more(s); err != nil || !perRule || o.sums.Rules == 0 {
 			return err
 		}
-		<-read
 		var err error
 		o.hits, err = hitsOf(s, l, failed)
 		return err
@@ -90,10 +92,7 @@ func hitsOf(s *dataplane.System, l *loaded, failed error) ([]dataplane.Hit, erro
 	if l.digest() == running {
 		return s.HitsOf(l.Rules)
 	}
-	if l.keep != nil {
-		l.keep()
-	}
-	l.Rules, l.keep = nil, nil // two sets of a million rules would be too much; what is compared is the digest
+	l.Rules = nil // two sets of a million rules would be too much; what is compared is the digest
 	return s.Hits()
 }
 
@@ -125,7 +124,7 @@ func versionWarnings(st dataplane.Status) []string {
 
 // uplinksOf are the interfaces of all targets, by name.
 func uplinksOf(targets []ruleset.TargetRules, hits map[ruleset.Target]uint64, present []dataplane.Device) ([]uplink, error) {
-	uplinks := map[string]*uplink{}
+	uplinks, find := map[string]*uplink{}, among(present)
 	at := func(name string) *uplink {
 		if uplinks[name] == nil {
 			uplinks[name] = &uplink{Facts: netdev.Facts{Device: netdev.Device{Name: name}}}
@@ -140,13 +139,17 @@ func uplinksOf(targets []ruleset.TargetRules, hits map[ruleset.Target]uint64, pr
 		if len(chain) == 0 {
 			continue
 		}
-		leads := at(cmp.Or(dataplane.Resolve(t.Target, among(present)).Interface, chain[0]))
+		place := dataplane.Resolve(t.Target, find)
+		if place.Outcome == dataplane.Untouched {
+			continue // the chain ends in direct, and is at its end
+		}
+		leads := at(cmp.Or(place.Interface, chain[0]))
 		leads.leads += t.Rules
 		leads.hits += hits[t.Target]
 	}
 	var exist []string
 	for name := range uplinks {
-		if _, ok := among(present)(name); ok {
+		if _, ok := find(name); ok {
 			exist = append(exist, name)
 		}
 	}
@@ -168,41 +171,30 @@ func uplinksOf(targets []ruleset.TargetRules, hits map[ruleset.Target]uint64, pr
 
 // among looks for interfaces among those there are.
 func among(present []dataplane.Device) dataplane.Finder {
+	indexes := make(map[string]int, len(present))
+	for _, d := range present {
+		indexes[d.Name] = d.Index
+	}
 	return func(name string) (int, bool) {
-		i := slices.IndexFunc(present, func(d dataplane.Device) bool { return d.Name == name })
-		if i < 0 {
-			return 0, false
-		}
-		return present[i].Index, true
+		index, ok := indexes[name]
+		return index, ok
 	}
 }
 
 // usable tells whether anything can leave by it.
 func (w uplink) usable() bool { return w.Exists && w.Up && w.Carrier }
 
-// families says which addresses it has, and of which of them a socket that is bound to it finds no route.
+// families says which addresses it has.
 func (w uplink) families() string {
-	var words []string
-	for _, f := range []struct {
-		name   string
-		addrs  []netip.Prefix
-		routed bool
-	}{{"IPv4", w.Addrs4, w.Routed4}, {"IPv6", w.Addrs6, w.Routed6}} {
-		switch {
-		case len(f.addrs) == 0:
-		case f.routed:
-			words = append(words, f.name)
-		default:
-			words = append(words, "no "+f.name+" route")
-		}
+	switch four, six := len(w.Addrs4) > 0, len(w.Addrs6) > 0; {
+	case four && six:
+		return "IPv4 and IPv6"
+	case four:
+		return "IPv4"
+	case six:
+		return "IPv6"
 	}
-	switch {
-	case len(words) == 0:
-		return "no address"
-	case w.Routed4 && w.Routed6:
-		return strings.Join(words, " and ")
-	}
-	return strings.Join(words, ", ")
+	return "no address"
 }
 
 // state says in words whether it can be used.

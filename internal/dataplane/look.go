@@ -8,8 +8,8 @@ import (
 // Layout is the version of everything pinned that this program makes and understands.
 const Layout = layout
 
-// Look tells the status as Inspect does. Where all is in place, more is called with the system, whose lock is held, to
-// read what else is wanted of the same moment; it may change nothing.
+// Look tells the status as Inspect does. Where all is in place, if not in force, more is called with the system, whose lock
+// is held, to read what else is wanted of the same moment; it may change nothing.
 func Look(present []Device, more func(*System) error) (Status, error) {
 	if os.Geteuid() != 0 {
 		return Status{}, refusedf("run it as root, by sudo", "not root")
@@ -28,7 +28,7 @@ func Look(present []Device, more func(*System) error) (Status, error) {
 	}
 	defer s.closeMaps()
 	st, err := s.status(present)
-	if err == nil && st.State == StateStarted && more != nil {
+	if err == nil && more != nil {
 		err = more(s)
 	}
 	if errors.Is(err, ErrDamaged) {
