@@ -2,7 +2,9 @@ package cli
 
 import (
 	"cmp"
+	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/domain-route/domain-route/internal/dataplane"
 	"github.com/domain-route/domain-route/internal/netdev"
@@ -184,17 +186,29 @@ func among(present []dataplane.Device) dataplane.Finder {
 // usable tells whether anything can leave by it.
 func (w uplink) usable() bool { return w.Exists && w.Up && w.Carrier }
 
-// families says which addresses it has.
+// families says which addresses it has, and of which of them a socket that is bound to it finds no route.
 func (w uplink) families() string {
-	switch four, six := len(w.Addrs4) > 0, len(w.Addrs6) > 0; {
-	case four && six:
-		return "IPv4 and IPv6"
-	case four:
-		return "IPv4"
-	case six:
-		return "IPv6"
+	var words []string
+	for _, f := range []struct {
+		name   string
+		addrs  []netip.Prefix
+		routed bool
+	}{{"IPv4", w.Addrs4, w.Routed4}, {"IPv6", w.Addrs6, w.Routed6}} {
+		switch {
+		case len(f.addrs) == 0:
+		case f.routed:
+			words = append(words, f.name)
+		default:
+			words = append(words, "no "+f.name+" route")
+		}
 	}
-	return "no address"
+	switch {
+	case len(words) == 0:
+		return "no address"
+	case w.Routed4 && w.Routed6:
+		return strings.Join(words, " and ")
+	}
+	return strings.Join(words, ", ")
 }
 
 // state says in words whether it can be used.
