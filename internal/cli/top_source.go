@@ -34,7 +34,7 @@ type topSource struct {
 	namesAt   time.Time
 	namesTook time.Duration
 	targets   []ruleset.TargetRules
-	targetsOf uint32 // the generation; 0: none yet
+	targetsOf dataplane.RuleSetID // the zero value: none yet
 	hits      dataplane.HitBook
 
 	stop   context.CancelFunc
@@ -60,7 +60,7 @@ func (t *topSource) Read() top.Snapshot {
 	now := time.Now()
 	s, err := dataplane.Peek()
 	if errors.Is(err, dataplane.ErrNotStarted) {
-		t.targetsOf, t.names, t.namesAt = 0, nil, time.Time{}
+		t.targetsOf, t.names, t.namesAt = dataplane.RuleSetID{}, nil, time.Time{}
 		return top.Snapshot{When: now}
 	}
 	if err != nil {
@@ -102,11 +102,11 @@ func (t *topSource) look(s *dataplane.System, now time.Time) (snap top.Snapshot,
 	if snap.Leaks, err = s.Leaks(); err != nil {
 		return snap, false, err
 	}
-	if t.targetsOf != st.Generation {
+	if id := s.RuleSetID(); t.targetsOf != id {
 		if t.targets, err = s.Targets(); err != nil {
 			return snap, false, err
 		}
-		t.targetsOf = st.Generation
+		t.targetsOf = id
 	}
 	if now.Sub(t.namesAt) >= max(namesEvery, 20*t.namesTook) {
 		if t.names, err = namesFor(s, st.Rules); err != nil {

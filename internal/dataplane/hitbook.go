@@ -14,13 +14,23 @@ const hitPatience = 20
 // A HitBook is Hits for who asks again and again. It reads the rules once for each rule set, and goes through them only where a
 // rule has decided its first connection, and not often: such a rule may be missing for a while. It is for one goroutine.
 type HitBook struct {
-	generation uint32
-	set        *ruleset.Set
-	former     map[uint64]pattern.Name
-	rules      map[learnHit]ruleset.Rule
-	gone       map[learnHit]bool // counts of what is no rule
-	next       time.Time         // when it may look up again
+	of     RuleSetID
+	set    *ruleset.Set
+	former map[uint64]pattern.Name
+	rules  map[learnHit]ruleset.Rule
+	gone   map[learnHit]bool // counts of what is no rule
+	next   time.Time         // when it may look up again
 }
+
+// RuleSetID tells rule sets apart. Generations alone do not: they begin anew with each start, and who looks once a second
+// may not see that there was one.
+type RuleSetID struct {
+	key        pattern.HashKey // another with each start
+	generation uint32
+}
+
+// RuleSetID is that of the rule set in force.
+func (s *System) RuleSetID() RuleSetID { return RuleSetID{s.key(), s.generation()} }
 
 // Read is Hits, in no order.
 func (b *HitBook) Read(s *System) ([]Hit, error) {
@@ -28,12 +38,12 @@ func (b *HitBook) Read(s *System) ([]Hit, error) {
 	if err != nil || len(raw) == 0 {
 		return nil, err
 	}
-	if b.set == nil || b.generation != s.generation() {
+	if id := s.RuleSetID(); b.set == nil || b.of != id {
 		set, err := s.Rules()
 		if err != nil {
 			return nil, err
 		}
-		*b = HitBook{generation: s.generation(), set: set, former: s.former, rules: map[learnHit]ruleset.Rule{}, gone: map[learnHit]bool{}}
+		*b = HitBook{of: id, set: set, former: s.former, rules: map[learnHit]ruleset.Rule{}, gone: map[learnHit]bool{}}
 	}
 	unknown := map[learnHit]uint64{}
 	for h := range raw {
@@ -67,7 +77,7 @@ func (b *HitBook) lookUp(s *System, unknown map[learnHit]uint64) error {
 		return err
 	}
 	s.former = b.former
-	k := &book{b.generation, b.set, targets, s.conditionID}
+	k := &book{b.of.generation, b.set, targets, s.conditionID}
 	at := s.meanings(b.set, unknown)
 	for h := range unknown {
 		if r, ok := k.ruleOfHit(h, at); ok {
