@@ -48,8 +48,11 @@ func TestSave(t *testing.T) {
 	}
 	// Back to what the other files say, there is nothing to save.
 	s.with(officeRules, "apply", "-f", "-")
-	if r := s.must("rule", "save"); !strings.Contains(r.Stderr, "nothing to save") {
+	if r := s.must("rule", "save"); !strings.Contains(r.Stderr, "nothing to save any more") || !strings.Contains(r.Stderr, "removed: "+s.path("config.d/99-saved.yaml")) {
 		t.Errorf("%s", r.Stderr)
+	}
+	if r := s.must("rule", "save"); !strings.Contains(r.Stderr, "nothing to save: ") {
+		t.Errorf("again: %s", r.Stderr)
 	}
 	if _, err := os.Stat(s.path("config.d/99-saved.yaml")); !os.IsNotExist(err) {
 		t.Errorf("a file that says nothing is left: %v", err)

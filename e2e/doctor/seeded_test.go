@@ -192,6 +192,39 @@ func secondTool(t *testing.T, h *harness.Host) {
 	}
 }
 
+// A tool with several hooks has one line, and one cure.
+func secondToolTwice(t *testing.T, h *harness.Host) {
+	var links []string
+	var held []link.Link
+	for name, at := range map[string]ebpf.AttachType{"other4": ebpf.AttachCGroupInet4Connect, "other6": ebpf.AttachCGroupInet6Connect} {
+		p, err := ebpf.NewProgram(&ebpf.ProgramSpec{Name: name, Type: ebpf.CGroupSockAddr, AttachType: at,
+			Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 1), asm.Return()}, License: "MIT"})
+		must(t, err)
+		defer p.Close()
+		l, err := link.AttachCgroup(link.CgroupOptions{Path: h.Cgroup, Attach: at, Program: p})
+		must(t, err)
+		defer l.Close()
+		info, err := l.Info()
+		must(t, err)
+		links, held = append(links, fmt.Sprint(info.ID)), append(held, l)
+	}
+	var wrong []check
+	for _, c := range wrongIn(consult(t, h)) {
+		wrong = append(wrong, c)
+		for _, id := range links {
+			if !strings.Contains(c.Cure, id) || !strings.HasSuffix(c.Cure, "; do bpftool link detach id $id; done") {
+				t.Errorf("%q does not detach %s", c.Cure, id)
+			}
+		}
+	}
+	if len(wrong) != 1 || wrong[0].ID != "other-programs" || wrong[0].Subject != "connect4 connect6" || !strings.Contains(wrong[0].Found, "2 programs at "+h.Cgroup) {
+		t.Errorf("%+v", wrong)
+	}
+	for _, l := range held {
+		must(t, l.Close())
+	}
+}
+
 func executable(t testing.TB) string {
 	t.Helper()
 	path, err := os.Executable()

@@ -24,7 +24,7 @@ func TestSeeded(t *testing.T) {
 	}{
 		{"configuration", configuration}, {"no route", noRoute}, {"reverse path", reversePath}, {"interface down", interfaceDown}, {"no IPv6", noIPv6},
 		{"own table", ownTable}, {"tunnel without IPv6", tunnelWithoutIPv6},
-		{"stale library", staleLibrary}, {"shadowed", shadowed}, {"second tool", secondTool},
+		{"stale library", staleLibrary}, {"shadowed", shadowed}, {"second tool", secondTool}, {"second tool's hooks", secondToolTwice},
 		{"Firefox's profile", firefoxProfile}, {"Firefox's policy", firefoxPolicy}, {"Chrome's policy", chromePolicy},
 		{"Chromium's user", chromiumUser}, {"no interface", noInterface}, {"mark", mark},
 		{"name server blocked", nameServerBlocked}, {"redirect", redirect}, {"nearly full", nearlyFull},

@@ -84,7 +84,7 @@ func (r *importedRow) write() error {
 		}
 	}
 	for _, path := range r.Removed {
-		if err := removeFile(path); err != nil {
+		if _, err := removeFile(path); err != nil {
 			return err
 		}
 	}

@@ -22,8 +22,10 @@ const savedName = "99-saved.yaml"
 
 type savedResult struct {
 	File  string `json:"file"`
-	Saved bool   `json:"saved"` // false: there is nothing to save, and no such file
+	Saved bool   `json:"saved"` // false: there is nothing to save, and no such file, or not any more
 	Rules int    `json:"rules"` // that run
+
+	Removed bool `json:"removed"` // there was such a file
 }
 
 func (a *app) ruleSave() *cobra.Command {
@@ -46,9 +48,12 @@ do not run, so that the configuration comes to the rules that run now. Where it 
 				return err
 			}
 			return a.print("RuleSave", result, func() {
-				if result.Saved {
+				switch {
+				case result.Saved:
 					a.warn("written: %s", result.File)
-				} else {
+				case result.Removed:
+					a.warn("nothing to save any more: the running rules are those of the other files; removed: %s", result.File)
+				default:
 					a.warn("nothing to save: the running rules are those of the configuration")
 				}
 			})
@@ -82,7 +87,8 @@ func (a *app) save(c configuration) (savedResult, error) {
 			case now != plan.running:
 				return errRulesChanged
 			case !plan.Saved:
-				return removeFile(plan.File)
+				plan.Removed, err = removeFile(plan.File)
+				return err
 			}
 			return writeConfig(plan.File, plan.text)
 		})
@@ -201,12 +207,12 @@ func writeConfig(path string, text []byte) error {
 	return writeFailure(err)
 }
 
-func removeFile(path string) error {
-	err := os.Remove(path)
+func removeFile(path string) (removed bool, err error) {
+	err = os.Remove(path)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil
+		return false, nil
 	}
-	return writeFailure(err)
+	return err == nil, writeFailure(err)
 }
 
 // writeFailure names the cure where there is one.

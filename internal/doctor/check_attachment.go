@@ -141,8 +141,11 @@ func common(procs []Process) string {
 
 // unreachableConditions finds rules for cgroups that nothing is attached to.
 func unreachableConditions(f *Facts) []Check {
-	if f.Rules == nil || f.Rules.Len() > mostLookedAt || f.Support.Cgroup == "" {
+	if f.Rules == nil || f.Support.Cgroup == "" || f.Cgroup == f.Support.Cgroup {
 		return nil
+	}
+	if f.Rules.Len() > mostLookedAt {
+		return one("cgroup-condition", Note, fmt.Sprintf("%d rules are too many to look for such as never hold here", f.Rules.Len()), "")
 	}
 	var never []string
 	for r := range f.Rules.All() {
@@ -157,106 +160,6 @@ func unreachableConditions(f *Facts) []Check {
 	}
 	return []Check{{ID: "cgroup-condition", Level: Warn, Details: never, Cure: restart + again,
 		Found: fmt.Sprintf("rules for cgroups outside %s never hold: %s", f.Cgroup, few(never))}}
-}
-
-// knownPrograms tells by names of programs whose they are.
-var knownPrograms = []struct{ prefix, tool string }{
-	{"steer_", "another domain-route"}, {"dns_egress", "another domain-route"}, {"dns_ingress", "another domain-route"}, {"cil_", "cilium"}, {"sd_fw_", "systemd's IPAddressDeny= and the like"}, {"sd_bind", "systemd's SocketBindDeny= and the like"},
-	{"sd_restrictif", "systemd's RestrictNetworkInterfaces="}, {"restrict_", "systemd's RestrictNetworkInterfaces="}, {"cg_", "dae"}, {"tproxy_", "dae"}, {"calico_", "calico"},
-}
-
-// decides tells whether programs at a hook can change where a connection goes; the others let through, or not.
-func decides(hook string) bool {
-	return strings.HasPrefix(hook, "connect") || strings.HasPrefix(hook, "sendmsg") || hook == "sock_create"
-}
-
-func otherPrograms(f *Facts) []Check {
-	all, filters := []Check{}, map[string]*Check{}
-	for _, o := range f.Others {
-		owner := ownerText(o, f.Holders[o.ID])
-		c := Check{ID: "other-programs", Level: Note, Subject: o.Hook, Found: fmt.Sprintf("%s at %s%s%s", programText(o), placeOf(o), owner, orderText(o))}
-		switch {
-		case o.Redirects:
-			c.Level, c.Cure = Warn, "tc filter del dev "+quote(o.Device)+" egress"
-		case o.Cgroup != "" && decides(o.Hook):
-			c.Level, c.Cure = Warn, otherCure(o, f.Holders[o.ID])
-		case filters[owner] == nil:
-			filters[owner] = &Check{ID: "other-programs", Level: Note, Details: []string{c.Subject + ": " + c.Found}}
-			continue
-		default:
-			filters[owner].Details = append(filters[owner].Details, c.Subject+": "+c.Found)
-			continue
-		}
-		all = append(all, c)
-	}
-	for _, owner := range slices.Sorted(maps.Keys(filters)) {
-		c := *filters[owner]
-		if c.Found = c.Details[0]; len(c.Details) > 1 {
-			c.Found = fmt.Sprintf("%d filters%s may drop what is steered; first %s", len(c.Details), owner, c.Details[0])
-		}
-		all = append(all, c)
-	}
-	if f.Partly {
-		all = append(all, Check{ID: "other-programs", Level: Note, Found: "there are too many cgroups to look at all of them"})
-	}
-	if len(all) == 0 {
-		return one("other-programs", OK, "no other tool's program is on our hooks", "")
-	}
-	return all
-}
-
-// placeOf is the cgroup or the interface that a program is at.
-func placeOf(o dataplane.Other) string {
-	if o.Cgroup == "" {
-		return "interface " + o.Device
-	}
-	return o.Cgroup
-}
-
-func programText(o dataplane.Other) string {
-	if o.ID == 0 {
-		return fmt.Sprintf("filter %q", o.Name)
-	}
-	if o.Name == "" {
-		return fmt.Sprintf("program %d", o.ID)
-	}
-	return fmt.Sprintf("program %d %q", o.ID, o.Name)
-}
-
-func ownerText(o dataplane.Other, holder string) string {
-	for _, k := range knownPrograms {
-		if strings.HasPrefix(o.Name, k.prefix) {
-			return ", of " + k.tool
-		}
-	}
-	if holder != "" {
-		return ", of " + holder
-	}
-	return ""
-}
-
-// orderText says what the order means.
-func orderText(o dataplane.Other) string {
-	switch {
-	case o.Redirects:
-		return ": it sends what is steered there by another interface"
-	case o.Cgroup == "" || !decides(o.Hook):
-		return ": it may drop what is steered"
-	case o.After:
-		return ": it runs after ours and may send the connection elsewhere"
-	}
-	return ": it runs before ours, which sees the address it leaves"
-}
-
-func otherCure(o dataplane.Other, holder string) string {
-	by := fmt.Sprintf("bpftool cgroup detach %s %s id %d", quote(o.Cgroup), o.Hook, o.ID)
-	if o.Link != 0 {
-		by = fmt.Sprintf("bpftool link detach id %d", o.Link)
-	}
-	if holder != "" {
-		return "stop " + holder + ", or detach it: " + by
-	}
-	return by
 }
 
 // tunnels are programs of tunnels and proxies that a rule for their server would send into themselves, or that have

@@ -84,11 +84,12 @@ func link(f *Facts, l netdev.Facts) []Check {
 	case !l.Exists:
 		return one("interface", Note, "does not exist; until it does, the next of its targets is taken, or none", "")
 	case !l.Up:
-		return one("interface-down", Fail, "is down: what is sent there fails, or is answered by nobody", "ip link set "+name+" up")
+		return one("interface-down", Fail, "is down: what is sent there fails, or is answered by nobody"+f.stays(l.Name), "ip link set "+name+" up"+f.orAway(l))
 	}
 	all := []Check{{ID: "interface", Level: OK, Found: linkText(l)}}
 	if !l.Carrier {
-		all = append(all, Check{ID: "interface-down", Level: Fail, Found: "is up and has no carrier: nothing passes", Cure: "plug its cable in, or connect it; see: ip link show " + name})
+		all = append(all, Check{ID: "interface-down", Level: Fail, Found: "is up and has no carrier: nothing passes" + f.stays(l.Name),
+			Cure: "plug its cable in, or connect it" + f.orAway(l) + "; see: ip link show " + name})
 	}
 	if l.RPFilter == 1 {
 		// sysctl wants the dots of a name as slashes.
@@ -105,6 +106,33 @@ func link(f *Facts, l netdev.Facts) []Check {
 		all = append(all, linkRoute(l, f.Goers4[l.Name], "IPv4")...)
 	}
 	return append(all, linkIPv6(f, l)...)
+}
+
+// chained tells whether there is something behind an interface in a chain.
+func (f *Facts) chained(name string) bool {
+	return slices.ContainsFunc(f.targetList(), func(t ruleset.Target) bool {
+		i := slices.Index(t.Chain(), name)
+		return i >= 0 && (i < len(t.Chain())-1 || t.End == ruleset.EndDirect)
+	})
+}
+
+// stays says that an interface keeps what is sent to it.
+func (f *Facts) stays(name string) string {
+	if f.chained(name) {
+		return "; targets with more behind it do not go on to that while it exists"
+	}
+	return ""
+}
+
+// orAway is the other cure where a chain would go on without it.
+func (f *Facts) orAway(l netdev.Facts) string {
+	switch {
+	case !f.chained(l.Name):
+		return ""
+	case l.Ethernet:
+		return ", or have it removed by what made it, or leave it out of the target"
+	}
+	return ", or remove it by what made it, such as wg-quick down, or: ip link del " + quote(l.Name)
 }
 
 // linkRoute tells where a socket that is bound to an interface finds no route.

@@ -115,10 +115,25 @@ func shadowed(f *Facts) []Check {
 		return []Check{{ID: "rules-shadowed", Level: Warn, Details: never, Cure: cure,
 			Found: "rules can never decide, since more specific ones come first: " + few(never)}}
 	}
+	c := Check{ID: "rules-shadowed", Level: OK, Found: "no rule hides another", Details: unlooked(f.Rules)}
 	if anyway > 0 {
-		return one("rules-shadowed", Note, fmt.Sprintf("rules without which all would be the same: %d", anyway), "domain-route apply --dry-run")
+		c.Level, c.Found, c.Cure = Note, fmt.Sprintf("rules without which all would be the same: %d", anyway), "domain-route apply --dry-run"
 	}
-	return one("rules-shadowed", OK, "no rule hides another", "")
+	return []Check{c}
+}
+
+// unlooked says what is not looked at: whether rules with conditions come before another one together.
+func unlooked(rules *ruleset.Set) []string {
+	n := 0
+	for r := range rules.All() {
+		if r.Condition != (ruleset.Condition{}) {
+			n++
+		}
+	}
+	if n < 2 {
+		return nil
+	}
+	return []string{fmt.Sprintf("not looked at: what the %d rules with user= or cgroup= hide together, and not each by itself", n)}
 }
 
 // ruleText is a rule's pattern and condition.

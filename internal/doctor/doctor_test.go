@@ -192,6 +192,15 @@ var attachmentSeeds = []seed{
 		f.Holders = map[uint32]string{42: "dae (pid 9)"}
 	}, "other-programs", Warn, `connect4: program 42 "cg_connect4" at /sys/fs/cgroup, of dae: it runs after ours`,
 		"stop dae (pid 9), or detach it: bpftool cgroup detach /sys/fs/cgroup connect4 id 42"},
+	{"second tool, several hooks", others("connect4", "cg_connect4", "connect6", "cg_connect6", "egress", "cg_egress"), "other-programs", Warn,
+		"connect4 connect6 egress: 3 programs at /sys/fs/cgroup, of dae: they run after ours",
+		`stop dae (pid 9), or detach them: for id in 70 71; do bpftool link detach id $id; done; bpftool cgroup detach /sys/fs/cgroup egress id 42`},
+	{"another of us", others("connect4", "steer_connect4", "connect6", "steer_connect6"), "other-programs", Warn,
+		"connect4 connect6: 2 programs at /sys/fs/cgroup, of another domain-route: they run", "stop dae (pid 9), or detach them: for id in"},
+	{"nobody's", func(f *Facts) {
+		others("connect4", "steer_connect4", "connect6", "steer_connect6")(f)
+		f.Holders, f.Others[0].Link, f.Others[1].Link = nil, 0, 0
+	}, "other-programs", Warn, "2 programs", `domain-route stop where it was started, or detach them: for p in "connect4 id 40" "connect6 id 41"; do bpftool cgroup detach /sys/fs/cgroup $p; done`},
 	{"systemd's filter", func(f *Facts) {
 		f.Others = []dataplane.Other{{Hook: "egress", Cgroup: "/sys/fs/cgroup/system.slice/a b.service", ID: 5, Name: "sd_fw_egress"}}
 	}, "other-programs", Note, "systemd's IPAddressDeny=", ""},
@@ -215,6 +224,59 @@ var attachmentSeeds = []seed{
 	{"findings", func(f *Facts) { f.Config.Findings = 3 }, "configuration", Note, "3", "apply --dry-run"},
 	{"not enabled", func(f *Facts) { f.Host.Unit.Enabled = false }, "at-boot", Note, "not enabled", "systemctl enable domain-route"},
 	{"no unit", func(f *Facts) { f.Host.Unit = Unit{} }, "at-boot", Note, "docs/boot.md", ""},
+}
+
+// others are programs of dae, given as hooks and names. The third is attached without a link.
+func others(hooks ...string) func(*Facts) {
+	return func(f *Facts) {
+		f.Holders = map[uint32]string{}
+		for i := 0; i < len(hooks); i += 2 {
+			id := uint32(40 + i/2)
+			o := dataplane.Other{Hook: hooks[i], Cgroup: f.Cgroup, Side: dataplane.Here, ID: id, Name: hooks[i+1], After: true, Link: id + 30}
+			if i == 4 {
+				o.Link = 0
+			}
+			f.Others, f.Holders[id] = append(f.Others, o), "dae (pid 9)"
+		}
+	}
+}
+
+// Of two tools at one cgroup, and of one at two, each has a line, and no program more than one.
+func TestToolsHaveALineEach(t *testing.T) {
+	f := soundFacts(t)
+	others("connect4", "cg_connect4", "connect6", "cg_connect6", "sock_create", "cil_sock")(f)
+	below := f.Others[1]
+	below.Cgroup, below.Hook = "/sys/fs/cgroup/a", "sendmsg6"
+	f.Others = append(f.Others, below)
+	all := slices.DeleteFunc(otherPrograms(f), func(c Check) bool { return !c.Level.Wrong() })
+	var subjects []string
+	for _, c := range all {
+		subjects = append(subjects, c.Subject)
+	}
+	if got := strings.Join(subjects, ", "); got != "connect4 connect6, sock_create, sendmsg6" || len(all[0].Details) != 2 {
+		t.Errorf("%s: %+v", got, all)
+	}
+}
+
+// What is told only where it matters.
+func TestNotTold(t *testing.T) {
+	down := wg0()
+	down.Up = false
+	f := soundFacts(t)
+	f.Links, f.Rules = []netdev.Facts{down}, rules(t, "example.com gone0,wg0", "other.example wg0")
+	for _, c := range links(f) {
+		if strings.Contains(c.Found, "go on") || c.Cure != "ip link set wg0 up" {
+			t.Errorf("nothing is behind it: %+v", c)
+		}
+	}
+	f.Rules = rules(t, "a.example wg0 cgroup=/a", "b.example wg0")
+	if c := shadowed(f); len(c) != 1 || len(c[0].Details) > 0 {
+		t.Errorf("one rule with a condition: %+v", c)
+	}
+	f.Rules = rules(t, "a.example wg0 cgroup=/a", "a.example direct cgroup=/b")
+	if c := shadowed(f); len(c) != 1 || len(c[0].Details) != 1 || !strings.Contains(c[0].Details[0], "2 rules with user= or cgroup=") {
+		t.Errorf("two: %+v", c)
+	}
 }
 
 // Groups come in their order, and in each what is wrong comes first.

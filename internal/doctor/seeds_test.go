@@ -41,6 +41,21 @@ func interfaceSeeds(t *testing.T) []seed {
 		}, "targets", OK, "", ""},
 		{"no rules", func(f *Facts) { f.Rules = rules(t) }, "targets", Note, "no rules", "domain-route rule add"},
 		{"down", only(wg0(), func(l *netdev.Facts) { l.Up = false }), "interface-down", Fail, "wg0: is down", "ip link set wg0 up"},
+		{"down, in a chain", func(f *Facts) {
+			l := wg0()
+			l.Up = false
+			f.Links, f.Rules = []netdev.Facts{l}, rules(t, "example.com gone0,wg0,direct")
+		}, "interface-down", Fail, "do not go on to that while it exists", "ip link set wg0 up, or remove it by what made it, such as wg-quick down, or: ip link del wg0"},
+		{"down, last of a chain", func(f *Facts) {
+			l := wg0()
+			l.Up = false
+			f.Links, f.Rules = []netdev.Facts{l}, rules(t, "example.com gone0,wg0")
+		}, "interface-down", Fail, "answered by nobody", "ip link set wg0 up"},
+		{"no carrier, in a chain", func(f *Facts) {
+			l := eth1()
+			l.Carrier = false
+			f.Links, f.Rules = []netdev.Facts{l, wg0()}, rules(t, "example.com eth1,wg0")
+		}, "interface-down", Fail, "do not go on to that while it exists", "leave it out of the target"},
 		{"no carrier", only(eth1(), func(l *netdev.Facts) { l.Carrier = false }), "interface-down", Fail, "no carrier", ""},
 		{"no address", only(wg0(), func(l *netdev.Facts) { l.Addrs4, l.Addrs6 = nil, nil }), "interface-address", Fail, "has no address", "ip addr add"},
 		{"no IPv4", only(wg0(), func(l *netdev.Facts) { l.Addrs4 = nil }), "interface-address", Warn, "no IPv4 address", "ip addr add"},
@@ -172,6 +187,9 @@ func tableSeeds(t *testing.T) []seed {
 		{"never, of a user", func(f *Facts) {
 			f.Rules = rules(t, "a.example wg0 user=5 cgroup=/a", "=a.example direct user=5", "*.a.example direct")
 		}, "rules-shadowed", Warn, "a.example", "domain-route rule del a.example user=5 cgroup=/a"},
+		{"never, of a cgroup", func(f *Facts) {
+			f.Rules = rules(t, "a.example wg0 cgroup=/a/b", "=a.example direct cgroup=/a", "*.a.example direct")
+		}, "rules-shadowed", Warn, "a.example cgroup=/a/b (by =a.example cgroup=/a)", "domain-route rule del a.example cgroup=/a/b"},
 		{"change nothing", func(f *Facts) { f.Rules = rules(t, "a.example wg0", "b.a.example wg0") }, "rules-shadowed", Note, "without which all would be the same: 1", "apply --dry-run"},
 		{"one", func(f *Facts) { f.Rules = rules(t, "example.com wg0", "never.example wg0") }, "rules-hit", Note, "1 of 2 rules have decided no connection yet: never.example", ""},
 		{"refused", func(f *Facts) { f.Running.Status.Counters = []dataplane.Counter{{Name: "bind_failed", Value: 3}} }, "counters", Note, "bind_failed: 3 since start", ""},
