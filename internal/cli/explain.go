@@ -32,10 +32,13 @@ that were learnt for it; where these go different ways, the answer tells how man
 Two opinions are asked: the rules, and the maps that the programs in the kernel work with, read by other code. Should they
 differ, the answer is the kernel's, since that is where packets go, the difference is told first, and the exit code is 1.
 
-Exit codes: 0 connections leave by the interface of the rule, or are marked; if nothing was learnt yet, they will. 1 they do not,
-or not all: direct, blocked, refused for want of an interface, left alone, or nothing is started. With -o json all that is
+Exit codes: 0 connections are bound to the interface of the rule, or marked, whether there is a route by it (told in the first
+line) or not; if nothing was learnt yet, they will be. 1 they are not, or not all: direct, blocked, refused for want of an interface, left alone, or nothing is started. With -o json all that is
 known is printed: answer, steered, verdict, for, rules (in order of precedence), addresses, elsewhere (learnt by those whose
-word does not count here), interfaces, leak, disagreements, notes.`,
+word does not count here), interfaces, leak, disagreements, notes.
+
+It is told of new connections. Those that are open stay where they are (domain-route reset). A socket that its program binds
+to an interface, or marks, itself is left alone, and an unconnected UDP socket stays with the first interface it was bound to.`,
 		Example: "  domain-route explain example.com\n  domain-route explain https://example.com/page --process 4711\n" +
 			"  domain-route explain 198.51.100.7 --user www-data",
 		Args:              args(1, 1),
@@ -45,7 +48,7 @@ word does not count here), interfaces, leak, disagreements, notes.`,
 			if err != nil {
 				return err
 			}
-			who, err := whoAsked(cmd.Flags().Changed("process"), pid, user)
+			who, err := whoAsked(cmd.Flags().Changed("process"), pid, cmd.Flags().Changed("user"), user)
 			if err != nil {
 				return err
 			}
@@ -77,7 +80,7 @@ func (a *app) explainText(arg string, pid, uid uint32) (string, error) {
 	who := explainFor{UID: uid, User: userName(uid)}
 	if pid != 0 {
 		if who, err = processFor(pid); errors.Is(err, procs.ErrEnded) {
-			who = explainFor{PID: pid, UID: uid, User: userName(uid), Comm: "ended"}
+			who = explainFor{PID: pid, UID: uid, User: userName(uid), Comm: ended}
 		} else if err != nil {
 			return "", err
 		}
@@ -90,9 +93,9 @@ func (a *app) explainText(arg string, pid, uid uint32) (string, error) {
 }
 
 // whoAsked is for whom it is to be explained, by the flags.
-func whoAsked(byProcess bool, pid uint32, user string) (explainFor, error) {
+func whoAsked(byProcess bool, pid uint32, byUser bool, user string) (explainFor, error) {
 	switch {
-	case byProcess && user != "":
+	case byProcess && byUser:
 		return explainFor{}, usageError{errors.New("--process has its user already; give that or --user")}
 	case byProcess:
 		who, err := processFor(pid)
@@ -100,7 +103,7 @@ func whoAsked(byProcess bool, pid uint32, user string) (explainFor, error) {
 			return who, usageError{fmt.Errorf("there is no process %d (any more); ask for its user: --user USER", pid)}
 		}
 		return who, err
-	case user != "":
+	case byUser:
 		uid, err := userNumber(user)
 		if err != nil {
 			return explainFor{}, usageError{fmt.Errorf("--user %.80q: %w", user, err)}
@@ -155,6 +158,9 @@ func (a *app) explained(s subject, who explainFor) (*explainResult, error) {
 	return r, nil
 }
 
+// ended is what a process that is gone is called.
+const ended = "ended"
+
 // explainer gathers an explanation.
 type explainer struct {
 	*app
@@ -162,6 +168,8 @@ type explainer struct {
 	result  *explainResult
 	devices *finder
 	ways    []way
+
+	prefixes bool // there are rules for addresses
 }
 
 func (e *explainer) note(format string, args ...any) {

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,7 +29,7 @@ func (r *explainResult) sayAddresses(p *explainPage) {
 	if told > mostAddresses {
 		p.say("", 0, "and %s more: -o json, or domain-route rdns =%s", addresses(told-mostAddresses), r.Subject)
 	}
-	if r.Kind == "name" && told == 0 && r.Started {
+	if r.Kind == "name" && told == 0 && r.Started && r.unseen() == "" {
 		r.sayUnlearnt(p)
 		label = ""
 	}
@@ -68,7 +69,10 @@ func (r *explainResult) sayUnlearnt(p *explainPage) {
 	if len(r.Elsewhere) > 0 {
 		p.say("learnt", 0, "no address that counts here")
 	} else {
-		p.say("learnt", 0, "no address: nobody asked for the name, as far as was seen")
+		p.say("learnt", 0, "no address: nobody asked for the name lately, as far as was seen")
+	}
+	if !slices.ContainsFunc(r.Rules, func(w explainRule) bool { return w.Decides && w.Pattern != "default" }) {
+		return // nothing depends on it
 	}
 	p.say("", 1, "Who asks now is seen, and goes as said above.")
 	p.say("", 1, "Who connects without being seen to ask has the address from elsewhere: DNS over HTTPS of its own (browsers), or a cache "+
@@ -209,11 +213,25 @@ func (r *explainResult) sayInterfaces(p *explainPage) {
 			p.say(label, 0, "%s does not exist", i.Name)
 		case !i.Up:
 			p.say(label, 0, "%s: down; connections by it fail at once: ip link set %s up", i.Name, i.Name)
+			if next := r.behind(i.Name); next != "" {
+				p.say("", 1, "as long as it exists, connections do not go on to %s, which comes next", next)
+			}
 		default:
 			r.sayInterface(p, label, i)
 		}
 		label = ""
 	}
+}
+
+// behind is what comes behind an interface in the chain of a rule that decides; empty: nothing.
+func (r *explainResult) behind(name string) string {
+	for _, w := range r.Rules {
+		parts := strings.Split(w.Target, ",")
+		if i := slices.Index(parts, name); w.Decides && i >= 0 && i+1 < len(parts) {
+			return parts[i+1]
+		}
+	}
+	return ""
 }
 
 // sayInterface tells of an interface that is up what connections by it come to.

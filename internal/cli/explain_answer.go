@@ -9,6 +9,7 @@ import (
 
 	"github.com/domain-route/domain-route/internal/dataplane"
 	"github.com/domain-route/domain-route/internal/netdev"
+	"github.com/domain-route/domain-route/internal/pattern"
 	"github.com/domain-route/domain-route/internal/ruleset"
 )
 
@@ -51,7 +52,7 @@ func (e *explainer) paths() error {
 		if !a.Place.steered() {
 			continue
 		}
-		path, err := netdev.PathBy(a.Address, a.Place.Interface, a.Place.Mark)
+		path, err := netdev.PathBy(a.Address, a.Place.Interface, a.Place.Mark, e.result.For.UID)
 		if err != nil && !errors.Is(err, netdev.ErrNoRoute) {
 			return err
 		}
@@ -102,9 +103,39 @@ func (e *explainer) verdict() (explainPlace, string) {
 		same = same && a.Place == all[0].Place
 	}
 	if same {
-		return all[0].Place, r.saysAddress(all[0])
+		return all[0].Place, r.saysAddress(all[0]) + failing(all)
 	}
-	return explainPlace{Verdict: "differs"}, r.differs(all)
+	return explainPlace{Verdict: "differs"}, r.differs(all) + failing(all)
+}
+
+// failing says of how many addresses connections fail although they are steered, for want of a route.
+func failing(all []explainAddress) string {
+	steered, six := 0, 0
+	failed := map[string]int{}
+	for _, a := range all {
+		if a.Route == nil {
+			continue
+		}
+		steered++
+		if a.Address.Is6() {
+			six++
+		}
+		if !a.Route.OK {
+			failed[family(a)]++
+		}
+	}
+	switch n := failed["IPv4"] + failed["IPv6"]; {
+	case n == 0:
+		return ""
+	case n == steered:
+		return "; fails at once: no route"
+	case failed["IPv4"] == 0 && n == six:
+		return "; IPv6 fails at once: no route"
+	case failed["IPv6"] == 0 && n == steered-six:
+		return "; IPv4 fails at once: no route"
+	default:
+		return fmt.Sprintf("; %d of %d fail at once: no route", n, steered)
+	}
 }
 
 // differs says how many addresses go where, and which go elsewhere than most.
@@ -146,9 +177,21 @@ func (e *explainer) unlearnt() (explainPlace, string) {
 		if w.Target.Kind == ruleset.Direct {
 			says += " (its rule)"
 		}
-		return p, says + ", once an address of it is learnt"
+		switch {
+		case w.Pattern.Kind != pattern.Default:
+			says += ", once an address of it is learnt"
+		case e.prefixes:
+			says += " by the default rule, unless its address is private or has a rule"
+		default:
+			says += " by the default rule, unless its address is private"
+		}
+		return p, says
 	}
-	return explainPlace{Verdict: string(dataplane.Untouched)}, "direct (no rule)"
+	says := "direct (no rule)"
+	if e.prefixes {
+		says += ", unless its address has a rule"
+	}
+	return explainPlace{Verdict: string(dataplane.Untouched)}, says
 }
 
 // unseen tells why connections of the process are not seen at all; empty: they are.

@@ -59,6 +59,7 @@ type explainFor struct {
 	Cgroup  string          `json:"cgroup"`  // as conditions have it; empty: not known
 	Parents []explainParent `json:"parents"` // whose questions count for it, too
 	Reach   dataplane.Reach `json:"reach"`   // why its connections are not seen: namespace, cgroup, gone
+	Within  string          `json:"within"`  // the cgroup that is steered, where it is not all of them, and no process was named
 	Default bool            `json:"default"` // nobody was named: the caller
 }
 

@@ -43,6 +43,7 @@ func (e *explainer) read(s *dataplane.System) error {
 		return err
 	}
 	who := ruleset.Who{UID: r.For.UID, Cgroup: r.For.Cgroup}
+	e.prefixes = set.HasPrefixes()
 	addrs := []netip.Addr{e.subject.addr}
 	if e.subject.name != "" {
 		if addrs, err = e.learnt(s); err != nil {
@@ -64,7 +65,8 @@ func (e *explainer) read(s *dataplane.System) error {
 // lookAtProcess fills in what is known of the process, and whether its connections are seen.
 func (e *explainer) lookAtProcess(judge *dataplane.Judge) (err error) {
 	who := &e.result.For
-	if who.PID == 0 || who.Comm == "ended" && !exists(who.PID) {
+	if who.PID == 0 || who.Comm == ended && !exists(who.PID) {
+		who.Reach, who.Within = judge.ReachesAny()
 		return nil
 	}
 	who.Cgroup = judge.Cgroup(who.PID)
@@ -92,16 +94,27 @@ func (e *explainer) learnt(s *dataplane.System) ([]netip.Addr, error) {
 	if err != nil {
 		return nil, err
 	}
-	var addrs []netip.Addr
+	var addrs, others []netip.Addr // those that the answer is about go first
+	there := map[netip.Addr]bool{}
 	for _, l := range all {
-		if !slices.Contains(addrs, l.Address) && len(addrs) < mostExplained {
+		if counts := e.counts(l); l.Live() && counts && !there[l.Address] {
+			there[l.Address] = true
 			addrs = append(addrs, l.Address)
-		}
-		if l.Live() && !e.counts(l) {
+		} else if l.Live() && !counts {
 			e.result.Elsewhere = append(e.result.Elsewhere, explainElsewhere{l.Address, l.Level, l.PID, l.UID})
 		}
 	}
-	return addrs, nil
+	if len(addrs) > mostExplained {
+		e.note("%d addresses count, the first %d were looked at", len(addrs), mostExplained)
+		return addrs[:mostExplained], nil
+	}
+	for _, l := range all {
+		if !there[l.Address] {
+			there[l.Address] = true
+			others = append(others, l.Address)
+		}
+	}
+	return append(addrs, others[:min(len(others), mostExplained-len(addrs))]...), nil
 }
 
 // counts tells whether a name was learnt by somebody whose word counts for whom it is explained.

@@ -89,6 +89,12 @@ func (r *explainResult) sayFor(p *explainPage) {
 	default:
 		p.say("for", 0, "user %s, no process in particular", userText(who.UID, who.User))
 	}
+	if who.Within != "" {
+		p.say("", 1, "only in cgroup %s", who.Within)
+	}
+	if who.PID == 0 && r.unseen() != "" {
+		p.say("", 1, "%s", r.unseen())
+	}
 }
 
 // mostRunnersUp is how many rules are told beside those that decide.

@@ -235,11 +235,11 @@ func (m *liveMaps) ofAddress(to netip.Addr) (uint32, error) {
 // resolve follows a ref through the conditions to a target's number, 0 for none.
 func (m *liveMaps) resolve(ref uint32) (uint32, error) {
 	const choiceBit = 1 << 31
-	for range ruleset.MaxChoices {
+	for tried := 0; ; tried++ {
 		if ref&choiceBit == 0 {
 			return ref, nil
 		}
-		if m.choices == nil {
+		if tried == ruleset.MaxChoices || m.choices == nil {
 			return 0, nil
 		}
 		raw, err := m.choices.LookupBytes(ref &^ choiceBit)
@@ -256,7 +256,6 @@ func (m *liveMaps) resolve(ref uint32) (uint32, error) {
 			ref = word(24)
 		}
 	}
-	return 0, nil
 }
 
 // holds tells whether a condition holds: flags, user, hash of the cgroup's path, and of how many components that is.

@@ -55,12 +55,25 @@ func (j *Judge) Reaches(pid uint32) (Reach, error) {
 	case j.s.state.CgroupId == rootCgroup:
 		return Within, nil
 	}
-	dir, attached := j.s.AttachedTo()
-	if id, err := cgroupID(dir); err != nil || id != j.s.state.CgroupId {
-		return CgroupIsGone, nil
+	gone, attached := j.ReachesAny()
+	if gone != Within {
+		return gone, nil
 	}
-	if path := j.Cgroup(pid); attached != "/" && path != attached && !strings.HasPrefix(path, attached+"/") {
+	if path := j.Cgroup(pid); attached != "" && path != attached && !strings.HasPrefix(path, attached+"/") {
 		return OutsideOfCgroup, nil
 	}
 	return Within, nil
+}
+
+// ReachesAny tells whether there are processes whose connections are seen, and below which cgroup; empty: in all, or that it
+// cannot be told.
+func (j *Judge) ReachesAny() (r Reach, within string) {
+	if j.s.state.CgroupId == rootCgroup {
+		return Within, ""
+	}
+	dir, attached := j.s.AttachedTo()
+	if id, err := cgroupID(dir); err != nil || id != j.s.state.CgroupId {
+		return CgroupIsGone, ""
+	}
+	return Within, strings.TrimSuffix(attached, "/")
 }

@@ -20,10 +20,10 @@ type Path struct {
 	Source    netip.Addr // invalid: not told
 }
 
-// PathBy asks the kernel how a socket that is bound to an interface, or has a mark, would get to an address: "" and 0 are
-// neither. ErrNoRoute if it would not.
-func PathBy(to netip.Addr, name string, mark uint32) (Path, error) {
-	routes, err := netlink.RouteGetWithOptions(to.AsSlice(), &netlink.RouteGetOptions{Oif: name, Mark: mark})
+// PathBy asks the kernel how a user's socket that is bound to an interface, or has a mark, would get to an address: "" and
+// 0 are neither. ErrNoRoute if it would not.
+func PathBy(to netip.Addr, name string, mark, uid uint32) (Path, error) {
+	routes, err := netlink.RouteGetWithOptions(to.AsSlice(), &netlink.RouteGetOptions{Oif: name, Mark: mark, UID: &uid})
 	switch {
 	case errors.Is(err, unix.ENETUNREACH), errors.Is(err, unix.EHOSTUNREACH), errors.Is(err, unix.ENETDOWN), errors.Is(err, unix.EINVAL),
 		errors.Is(err, unix.EACCES):

@@ -64,6 +64,9 @@ func (s *Set) CandidatesAddr(a netip.Addr, w Who) (all []Candidate) {
 	return all
 }
 
+// HasPrefixes tells whether there are rules for addresses.
+func (s *Set) HasPrefixes() bool { return len(s.prefixes) > 0 }
+
 // CandidatesDefault is Candidates for what no other rule is for, as Default decides.
 func (s *Set) CandidatesDefault(w Who) []Candidate {
 	return s.candidates(nil, pattern.Pattern{Kind: pattern.Default, Name: pattern.Root}, s.def, w)
