@@ -180,10 +180,20 @@ func TestTextfile(t *testing.T) {
 	if reads < 10 {
 		t.Errorf("read %d times only", reads)
 	}
+	// Whoever owns the directory cannot have another file written: a link is replaced.
+	other := filepath.Join(h.Dir, "other")
+	check(t, os.WriteFile(other, []byte("as it was"), 0o600))
+	check(t, os.Remove(file))
+	check(t, os.Symlink(other, file))
+	h.Must("metrics", "--textfile", file)
+	if b, err := os.ReadFile(other); err != nil || string(b) != "as it was" {
+		t.Errorf("by the link: %q, %v", b, err)
+	}
 	left, err := filepath.Glob(filepath.Join(h.Dir, ".*"))
 	if err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v, %v", left, err)
 	}
+	check(t, os.Mkdir(filepath.Join(h.Dir, "dir.prom"), 0o755))
 	for _, c := range []struct {
 		code  int
 		words string
@@ -193,7 +203,8 @@ func TestTextfile(t *testing.T) {
 		{2, "node_exporter reads files *.prom", []string{"--textfile", ""}},
 		{2, "--series -1", []string{"--series", "-1"}},
 		{2, "takes no arguments", []string{"more"}},
-		{3, "write the metrics: ", []string{"--textfile", filepath.Join(h.Dir, "gone", "a.prom")}},
+		{3, "/gone/a.prom: no such file; make its directory: mkdir -p " + h.Dir + "/gone\n", []string{"--textfile", h.Dir + "/gone/a.prom"}},
+		{3, "/dir.prom: file exists, as a directory; ", []string{"--textfile", h.Dir + "/dir.prom"}},
 	} {
 		r := h.Run(append([]string{"metrics"}, c.args...)...)
 		if r.Code != c.code || r.Stdout != "" || !strings.Contains(r.Stderr, c.words) || strings.Count(r.Stderr, "\n") != 1 {

@@ -1,7 +1,10 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -65,7 +68,13 @@ func (a *app) printMetrics(s metrics.Snapshot) error {
 }
 
 func (a *app) writeMetrics(s metrics.Snapshot, file string) error {
-	if err := s.WriteFile(file); err != nil {
+	err := s.WriteFile(file)
+	switch dir := filepath.Dir(file); {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("write the metrics: %s; make its directory: mkdir -p %s", err.Error(), dir)
+	case errors.Is(err, fs.ErrExist):
+		return fmt.Errorf("write the metrics: %s, as a directory; give the name of a file, or remove it: rmdir %s", err.Error(), file)
+	case err != nil:
 		return fmt.Errorf("write the metrics: %s", err.Error()) // not as an error of a file that was to be read
 	}
 	if a.output != "json" {

@@ -148,7 +148,7 @@ func (o overview) learntWords() string {
 // uplinkLines are the interfaces, of at most so many lines: those that do not work, and those with the most hits.
 func (o overview) uplinkLines(most int) []string {
 	if !o.Home {
-		return []string{"interfaces: those of another network namespace, which is not to be seen from here"}
+		return []string{"interfaces: not to be seen from here: they are of another network namespace"}
 	}
 	if len(o.uplinks) == 0 {
 		return nil
