@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/domain-route/domain-route/e2e/harness/page"
 	"github.com/domain-route/domain-route/internal/lab"
@@ -79,13 +78,12 @@ func (s *story) chromium(pin string) string {
 		"--user-data-dir="+home, "--ignore-certificate-errors-spki-list="+pin, "--dump-dom", "http://example.com/").AsUser(alice)
 	cmd.Dir = home
 	cmd.Env = []string{"PATH=/usr/bin:/bin", "HOME=" + home, "TMPDIR=" + home, "LC_ALL=C.UTF-8"}
-	cmd.WaitDelay = time.Second
-	out, err := cmd.Output()
+	out, err := page.Output(s.t, cmd)
 	if err != nil {
 		s.t.Fatalf("chromium: %v\n%s", err, out)
 	}
 	// An address within the page's text.
-	return strings.Join(strings.FieldsFunc(string(out), func(r rune) bool { return strings.ContainsRune("<>\n ", r) }), "\n")
+	return strings.Join(strings.FieldsFunc(out, func(r rune) bool { return strings.ContainsRune("<>\n ", r) }), "\n")
 }
 
 // serveHTTPS serves hosts by HTTPS, and DNS by it, with a certificate that curl trusts; it returns its key's hash for Chromium.

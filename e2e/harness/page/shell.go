@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/domain-route/domain-route/e2e/harness"
+	"github.com/domain-route/domain-route/internal/lab"
 )
 
 // patience is how long one block may take.
@@ -55,16 +56,29 @@ func (s *Shell) Run(t testing.TB, b Block) string {
 	cmd := s.h.Command(ctx, "bash", "-euc", b.Text)
 	cmd.Env = append(os.Environ(), "PATH="+s.tools+":"+os.Getenv("PATH"))
 	cmd.Dir = s.Dir
-	// A daemon that a block starts keeps these open: its output is not waited for.
-	cmd.WaitDelay = time.Second
-	out, err := cmd.CombinedOutput()
-	if err != nil && ctx.Err() == nil && cmd.ProcessState.Success() {
-		err = nil // the daemon's
-	}
+	out, err := Output(t, cmd)
 	if err != nil {
 		t.Fatalf("%s:%d: %v\n%s\n%s", b.File, b.Line, err, b.Text, out)
 	}
-	return string(out)
+	return out
+}
+
+// Output runs a command and returns what it wrote until it ended. That is a file's, since a pipe would wait for daemons that
+// the command starts and that keep it open.
+func Output(t testing.TB, cmd *lab.Cmd) (string, error) {
+	t.Helper()
+	f, err := os.CreateTemp(t.TempDir(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	cmd.Stdout, cmd.Stderr = f, f
+	failed := cmd.Run()
+	out, err := os.ReadFile(f.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(out), failed
 }
 
 // Hide puts an empty directory over another one, which may not be there, until the test ends.
