@@ -62,7 +62,7 @@ func TestEvents(t *testing.T) {
 		defer all.mu.Unlock()
 		return slices.ContainsFunc(all.lines, func(line string) bool {
 			f := strings.Split(line, "\t")
-			return len(f) == 12 && f[1] == "unruled" && f[6] == h.sites["plain.example"].Addr4.String() && f[3] == fmt.Sprint(h.a.PID)
+			return len(f) == 13 && f[1] == "unruled" && f[6] == h.sites["plain.example"].Addr4.String() && f[3] == fmt.Sprint(h.a.PID)
 		})
 	})
 	w.signal(unix.SIGINT)

@@ -49,7 +49,8 @@ func (a *app) watch() *cobra.Command {
 		Use:   "watch",
 		Short: "Show events as they happen: names learnt, connections steered, blocked, refused, failed",
 		Long: `Shows, a line each, the names that are learnt and what becomes of connections (of datagrams that are not connected: of the
-first to a peer): time, kind, process, user, name, address, rule, interface, and why.
+first to a peer): time, kind, process, user, name, address, rule, interface, why, and for what is learnt the observer: two
+may see the same answer.
 
 Kinds: learnt (a name, for an address), steered, marked, direct (a rule leaves it alone), blocked (a rule refuses it),
 refused (its rule cannot be followed now: no_interface, shared_socket), failed (the kernel refused the binding or the
@@ -119,6 +120,9 @@ func (a *app) watchEvents(o watchOptions, filter *eventFilter) error {
 		}
 	}
 	w.lines = newEventLines(a.output == "json", width)
+	if width > 0 {
+		defer w.lines.follow(to.(*os.File))()
+	}
 	w.out.add(ctx, w.lines.heading)
 	reading := ctx
 	if o.duration > 0 {
@@ -157,6 +161,22 @@ func terminalWidth(f *os.File) int {
 		return 80
 	}
 	return int(size.Col)
+}
+
+// follow has lines fit a terminal whose size changes, until what it returns is called.
+func (l *eventLines) follow(f *os.File) (stop func()) {
+	changes := make(chan os.Signal, 1)
+	signal.Notify(changes, unix.SIGWINCH)
+	l.width.Store(int64(terminalWidth(f))) // it may have changed before
+	go func() {
+		for range changes {
+			l.width.Store(int64(terminalWidth(f)))
+		}
+	}()
+	return func() {
+		signal.Stop(changes)
+		close(changes)
+	}
 }
 
 // watching is one run of watch.

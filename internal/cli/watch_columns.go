@@ -37,20 +37,20 @@ func narrow() []column {
 		colKind:    {"KIND", 7, func(_ *eventLines, e *dataplane.Event, _ int) string { return string(e.Kind) }},
 		colProcess: {"PROCESS", 13, func(_ *eventLines, e *dataplane.Event, w int) string { return processText(e, w) }},
 		colUser:    {"USER", 0, func(l *eventLines, e *dataplane.Event, w int) string { return cut(l.user(e.UID), w) }},
-		colName:    {"NAME", 18, func(l *eventLines, e *dataplane.Event, w int) string { return cutFront(dash(l.name(e.Name)), w) }},
+		colName:    {"NAME", 15, func(l *eventLines, e *dataplane.Event, w int) string { return cutFront(dash(l.name(e.Name)), w) }},
 		colAddress: {"ADDRESS", 17, func(_ *eventLines, e *dataplane.Event, w int) string { return addressText(e, w) }},
 		colRule: {"RULE", 0, func(l *eventLines, e *dataplane.Event, w int) string {
 			rule := l.rule(e)
 			return cutFront(dash(rule.pattern), w)
 		}},
-		colWhere: {"WHERE", 12, func(l *eventLines, e *dataplane.Event, w int) string { return where(e, l.rule(e), w) }},
+		colWhere: {"WHERE", 15, func(l *eventLines, e *dataplane.Event, w int) string { return where(e, l.rule(e), w) }},
 	}
 }
 
 // wider is what is done with more than 80 columns, in this order, as far as it goes.
 var wider = []struct{ column, width int }{
-	{colName, 24}, {colWhere, 15}, {colUser, 8}, {colAddress, 21}, {colRule, 18}, {colName, 32}, {colProcess, 19},
-	{colWhere, 24}, {colRule, 28}, {colAddress, 45}, {colName, 48}, {colRule, 48},
+	{colName, 24}, {colUser, 8}, {colAddress, 21}, {colRule, 18}, {colWhere, 21}, {colName, 32}, {colProcess, 19},
+	{colWhere, 28}, {colRule, 28}, {colAddress, 45}, {colName, 48}, {colRule, 48},
 }
 
 // fitColumns is the layout for a terminal of a width.
@@ -158,22 +158,12 @@ func addressText(e *dataplane.Event, width int) string {
 	return cut(text, width)
 }
 
-// where is where it goes, and why not where that is not plain; of what is learnt, for how long and by which observer, too, as
-// far as that fits.
+// where is where it goes, and why not where that is not plain.
 func where(e *dataplane.Event, rule ruleWords, width int) string {
 	at := place(e, rule)
 	switch {
 	case e.Kind == dataplane.EventLearnt:
-		text := at
-		if !e.Ruled {
-			text = "no rule"
-		}
-		for _, more := range []string{fmt.Sprintf(", %d s", e.TTL/time.Second), ", " + e.Observer} {
-			if len(text)+len(more) <= width {
-				text += more
-			}
-		}
-		return printable(text)
+		return whereLearnt(at, e, width)
 	case at != "":
 		return printable(at)
 	case e.Kind == dataplane.EventBlocked, e.Kind == dataplane.EventDirect:
@@ -181,4 +171,24 @@ func where(e *dataplane.Event, rule ruleWords, width int) string {
 	default:
 		return printable(dash(e.Why))
 	}
+}
+
+// whereLearnt is where connections to the name go, and by which observer it was learnt, since two may see the same answer: that
+// is always there, if there is room for anything else. And for how long, where there is room.
+func whereLearnt(at string, e *dataplane.Event, width int) string {
+	if !e.Ruled {
+		at = "no rule"
+	}
+	by := ""
+	if e.Observer != "" {
+		by = ", " + printable(e.Observer)
+	}
+	if room := width - len(by); room >= len("no rule")-1 {
+		at = cut(at, room)
+	}
+	text := printable(at) + by
+	if ttl := fmt.Sprintf(", %d s", e.TTL/time.Second); lipgloss.Width(text)+len(ttl) <= width {
+		text += ttl
+	}
+	return text
 }

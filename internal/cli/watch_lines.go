@@ -1,9 +1,11 @@
 package cli
 
 import (
+	"bytes"
 	"fmt"
 	"net/netip"
 	"strconv"
+	"sync/atomic"
 	"time"
 	"unicode"
 	"unicode/utf16"
@@ -20,7 +22,9 @@ const mostKept = 4096
 // eventLines makes lines of events. It is not for several goroutines.
 type eventLines struct {
 	json    bool
-	columns []column // on a terminal; empty: separated by tabs
+	columns []column     // on a terminal; empty: separated by tabs
+	fitted  int          // the width that they fit
+	width   atomic.Int64 // the terminal's now; may be set from anywhere
 	names   map[pattern.Name]string
 	rules   map[ruleset.Rule]ruleWords
 	users   map[uint32]string
@@ -33,9 +37,24 @@ type ruleWords struct{ pattern, condition, target string }
 func newEventLines(json bool, width int) *eventLines {
 	l := &eventLines{json: json, users: map[uint32]string{}}
 	if width > 0 && !json {
-		l.columns = fitColumns(width)
+		l.width.Store(int64(width))
+		l.columns, l.fitted = fitColumns(width), width
 	}
 	return l
+}
+
+// refit follows the terminal to another width. It appends a heading where there are other columns now.
+func (l *eventLines) refit(b []byte) []byte {
+	width := int(l.width.Load())
+	if width == l.fitted {
+		return b
+	}
+	before := l.heading(nil)
+	l.columns, l.fitted = fitColumns(width), width
+	if now := l.heading(nil); !bytes.Equal(now, before) {
+		return append(b, now...)
+	}
+	return b
 }
 
 // kept is f of a key, from what is kept if it is there.
@@ -74,12 +93,12 @@ func (l *eventLines) event(b []byte, e *dataplane.Event) []byte {
 	case l.json:
 		return l.object(b, e)
 	case l.columns != nil:
-		return l.row(b, e)
+		return l.row(l.refit(b), e)
 	}
 	return l.tabs(b, e)
 }
 
-// tabs is an event for programs such as cut and awk; what is empty is "-".
+// tabs is an event for programs such as cut and awk; what is empty is "-". The observer of what is learnt stands last.
 func (l *eventLines) tabs(b []byte, e *dataplane.Event) []byte {
 	rule := l.rule(e)
 	b = e.Time.AppendFormat(b, timeOfEvent)
@@ -92,7 +111,7 @@ func (l *eventLines) tabs(b []byte, e *dataplane.Event) []byte {
 	}
 	b = appendAddress(append(b, '\t'), e.Address)
 	b = strconv.AppendUint(append(b, '\t'), uint64(e.Port), 10)
-	for _, field := range []string{e.Protocol, withCondition(rule.pattern, rule.condition), place(e, rule), e.Why} {
+	for _, field := range []string{e.Protocol, withCondition(rule.pattern, rule.condition), place(e, rule), e.Why, e.Observer} {
 		b = appendPrintable(append(b, '\t'), dash(field))
 	}
 	return append(b, '\n')

@@ -104,10 +104,10 @@ func watchFake(t *testing.T, env Env, f *fakeEvents, args ...string) (code int, 
 
 func TestWatchTabs(t *testing.T) {
 	code, out, errs := watchFake(t, Env{}, &fakeEvents{events: someEvents(t)}, "--count", "4")
-	want := "2026-11-23T12:00:00.123456Z\tlearnt\tcurl\t1234\troot\twww.example.com\t192.0.2.1\t0\t-\texample.com\twg0\tlearnt\n" +
-		"2026-11-23T12:00:00.123456Z\tsteered\tcurl\t1234\troot\twww.example.com\t192.0.2.1\t443\ttcp\texample.com\twg0\tsteered\n" +
-		"2026-11-23T12:00:00.123456Z\trefused\t" + `a\x1b]0;evil\x07\u{202e}b\xff` + "\t99\troot\twww.example.com\t2001:db8:100:200:300:400:500:600\t443\ttcp\texample.com\t-\tno_interface\n" +
-		"2026-11-23T12:00:00.123456Z\tunruled\tcurl\t1234\troot\t-\t192.0.2.1\t443\ttcp\t-\t-\tno_rule\n"
+	want := "2026-11-23T12:00:00.123456Z\tlearnt\tcurl\t1234\troot\twww.example.com\t192.0.2.1\t0\t-\texample.com\twg0\tlearnt\tsockets\n" +
+		"2026-11-23T12:00:00.123456Z\tsteered\tcurl\t1234\troot\twww.example.com\t192.0.2.1\t443\ttcp\texample.com\twg0\tsteered\t-\n" +
+		"2026-11-23T12:00:00.123456Z\trefused\t" + `a\x1b]0;evil\x07\u{202e}b\xff` + "\t99\troot\twww.example.com\t2001:db8:100:200:300:400:500:600\t443\ttcp\texample.com\t-\tno_interface\t-\n" +
+		"2026-11-23T12:00:00.123456Z\tunruled\tcurl\t1234\troot\t-\t192.0.2.1\t443\ttcp\t-\t-\tno_rule\t-\n"
 	if code != ExitDone || out != want || errs != "" {
 		t.Errorf("exit %d, %q\n%s\nwant\n%s", code, errs, out, want)
 	}
@@ -169,6 +169,48 @@ func TestWatchFilters(t *testing.T) {
 		if got := strings.Join(kinds, " "); got != c.want {
 			t.Errorf("%s shows %q, want %q", c.args, got, c.want)
 		}
+	}
+}
+
+// Of a name that two observers learn is told which of them did, at any width; and for how long where there is room.
+func TestWatchObserver(t *testing.T) {
+	learnt := someEvents(t)[0]
+	for _, c := range []struct {
+		target, observer string
+		width            int
+		want             string
+	}{
+		{"vpn0", "sockets", 15, "vpn0, sockets"},
+		{"vpn0", "libc", 15, "vpn0, libc"},
+		{"direct", "sockets", 15, "direct, sockets"},
+		{"vpn0,wwan0,direct", "sockets", 15, "vpn0,~, sockets"},
+		{"wwan0", "sockets", 21, "wwan0, sockets, 60 s"},
+		{"wwan0", "", 15, "wwan0, 60 s"},
+		{"wwan0", "libc", 3, "wwan0, libc"}, // the last column is not cut
+	} {
+		learnt.Rule, learnt.Observer = mustRule(t, "example.com "+c.target), c.observer
+		l := newEventLines(false, 80)
+		if got := where(&learnt, l.rule(&learnt), c.width); got != c.want {
+			t.Errorf("%s by %s in %d: %q, want %q", c.target, c.observer, c.width, got, c.want)
+		}
+	}
+}
+
+// Lines follow the terminal to another width, with a heading where the columns are others.
+func TestWatchResized(t *testing.T) {
+	l := newEventLines(false, 80)
+	e := someEvents(t)[1]
+	same := string(l.event(nil, &e))
+	l.width.Store(82)
+	if got := string(l.event(nil, &e)); got != same {
+		t.Errorf("two columns more: %q", got)
+	}
+	l.width.Store(200)
+	if got := string(l.event(nil, &e)); !strings.HasPrefix(got, "TIME ") || !strings.Contains(got, "RULE") || strings.Count(got, "\n") != 2 {
+		t.Errorf("wide: %q", got)
+	}
+	if got := string(l.event(nil, &e)); strings.Count(got, "\n") != 1 {
+		t.Errorf("the heading comes again: %q", got)
 	}
 }
 

@@ -264,10 +264,15 @@ func where(e *dataplane.Event) string {
 		return e.Interface
 	case e.Kind == dataplane.EventMarked:
 		return fmt.Sprintf("mark:0x%x", e.Mark)
-	case e.Kind == dataplane.EventLearnt && e.Ruled:
-		return e.Rule.Target.String()
 	case e.Kind == dataplane.EventLearnt:
-		return "no rule"
+		at := "no rule"
+		if e.Ruled {
+			at = e.Rule.Target.String()
+		}
+		if e.Observer != "" { // two may see the same answer
+			at += ", " + e.Observer
+		}
+		return at
 	case e.Kind == dataplane.EventBlocked, e.Kind == dataplane.EventDirect:
 		return "-"
 	}
@@ -278,18 +283,22 @@ func (m *Model) nameRows() []row {
 	all := slices.Clone(m.snap.Names)
 	order := m.order(paneNames)
 	slices.SortStableFunc(all, func(a, b dataplane.Standing) int {
-		byName := cmp.Compare(nameText(a.Name), nameText(b.Name))
+		first := 0
 		switch {
 		case order == "left":
-			return cmp.Or(cmp.Compare(a.TTL, b.TTL), byName)
+			first = cmp.Compare(a.TTL, b.TTL)
 		case order == "name":
-			return byName
 		case a.Conflict != b.Conflict && a.Conflict:
 			return -1
 		case a.Conflict != b.Conflict:
 			return 1
+		default:
+			first = a.Address.Compare(b.Address)
 		}
-		return cmp.Or(a.Address.Compare(b.Address), byName)
+		if first != 0 { // texts cost most, and there may be many thousand names
+			return first
+		}
+		return cmp.Compare(nameText(a.Name), nameText(b.Name))
 	})
 	rows := make([]row, 0, len(all))
 	for i := range all {

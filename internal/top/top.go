@@ -34,7 +34,7 @@ type Snapshot struct {
 	Counters   map[string]uint64
 	Hits       []dataplane.Hit
 	Interfaces []Interface
-	Names      []dataplane.Standing
+	Names      []dataplane.Standing // the same slice as long as they were not read again
 	Leaks      []dataplane.Leak
 	Problem    string // what is wrong; empty: nothing
 	Missed     bool   // nothing could be read but the time
@@ -175,12 +175,20 @@ func (m *Model) take(s Snapshot) {
 		return
 	}
 	m.rates.add(s)
+	sameNames := m.fresh[paneNames] != nil && same(s.Names, m.snap.Names)
 	m.snap = s
 	m.fresh[paneRules] = m.ruleRows()
 	m.fresh[paneInterfaces] = m.interfaceRows()
-	m.fresh[paneNames] = m.nameRows()
+	if !sameNames { // they may be many, and are not read as often
+		m.fresh[paneNames] = m.nameRows()
+	}
 	m.fresh[paneLeaks] = m.leakRows()
 	m.show()
+}
+
+// same tells whether two slices are one.
+func same[T any](a, b []T) bool {
+	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0])
 }
 
 // show shows what is fresh, unless paused: then it is only counted.

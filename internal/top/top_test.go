@@ -34,6 +34,8 @@ type fake struct {
 	lost   uint64
 	off    bool
 	evil   string // what a process calls itself
+
+	noEvents string // why
 }
 
 var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
@@ -85,7 +87,7 @@ func (f *fake) Read() Snapshot {
 	return s
 }
 
-func (f *fake) Events() Events { return Events{Last: f.events, Lost: f.lost} }
+func (f *fake) Events() Events { return Events{Last: f.events, Lost: f.lost, Problem: f.noEvents} }
 
 func (f *fake) Explain(s Subject) (string, error) {
 	if s.Arg == "www.example.com" {
@@ -108,6 +110,9 @@ func newFake(t testing.TB) *fake {
 		e := dataplane.Event{
 			Time: noon.Add(time.Duration(i) * time.Second), Kind: kinds[i%len(kinds)], Why: "steered", PID: uint32(1000 + i), UID: 1000, Comm: "curl",
 			Name: f.name("www.example.com"), Address: netip.MustParseAddr("192.0.2.1"), Port: 443, Protocol: "tcp", Ruled: true, Rule: f.rule("example.com wg0"),
+		}
+		if e.Kind == dataplane.EventLearnt {
+			e.Port, e.Protocol, e.TTL, e.Observer = 0, "", time.Minute, []string{"sockets", "libc"}[i/4%2]
 		}
 		switch e.Kind {
 		case dataplane.EventSteered:
@@ -348,6 +353,22 @@ func TestOff(t *testing.T) {
 	s.Update(readMsg{Snapshot{When: noon, Missed: true, Problem: "nothing is read since noon"}})
 	if text := s.shown(); !strings.Contains(text, "nothing is read since noon") || !strings.Contains(text, "example.com") {
 		t.Errorf("locked:\n%s", text)
+	}
+}
+
+// That no events are to be had stands with the events, and takes nothing else away.
+func TestNoEvents(t *testing.T) {
+	f := newFake(t)
+	f.noEvents = "no events: too many watch at once"
+	for _, keys := range []string{"", "2", "3", "3 end"} {
+		s := newScreen(t, f, 80, 24, false).pass(3).press(strings.Fields(keys)...)
+		if text := s.shown(); !strings.Contains(text, f.noEvents) || !strings.Contains(text, "steered 12.0/s") {
+			t.Errorf("keys %q:\n%s", keys, text)
+		}
+	}
+	f.events = nil
+	if text := newScreen(t, f, 80, 24, false).pass(1).shown(); !strings.Contains(text, f.noEvents) || !strings.Contains(text, "nothing happened yet") {
+		t.Errorf("no events at all:\n%s", text)
 	}
 }
 

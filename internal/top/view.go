@@ -91,19 +91,10 @@ func (m *Model) header() []string {
 		style = bold.Foreground(lipgloss.Red)
 	}
 	lines := []string{style.Render(first)}
-	if problem := firstOf(s.Problem, m.events.Problem); problem != "" {
-		return append(lines, colours[notable].Render(cut(m.o.Printable(problem), m.width)))
+	if s.Problem != "" {
+		return append(lines, colours[notable].Render(cut(m.o.Printable(s.Problem), m.width)))
 	}
 	return append(lines, m.counts())
-}
-
-func firstOf(all ...string) string {
-	for _, s := range all {
-		if s != "" {
-			return s
-		}
-	}
-	return ""
 }
 
 // counts are the connections a second by what became of them, as many as fit.
@@ -237,8 +228,11 @@ func (m *Model) drawPane(p, height int) []string {
 	columns := layouts[p]
 	widths := fit(columns, m.width-1)
 	lines := []string{headings.Render(" " + m.line(p, columns, widths, nil))}
+	if p == paneEvents && m.events.Problem != "" && height > 2 {
+		lines = append(lines, " "+colours[notable].Render(cut(m.o.Printable(m.events.Problem), m.width-1)))
+	}
 	rows, v := m.rows(p), &m.views[p]
-	shown := height - 1
+	shown := height - len(lines)
 	if p == m.pane {
 		m.visible = shown
 		v.top = max(min(v.top, v.at), v.at-shown+1, 0)
