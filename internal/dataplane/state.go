@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"net/netip"
 	"os"
+	"reflect"
+	"slices"
 	"sync/atomic"
 	"unsafe"
 
@@ -130,27 +132,27 @@ func (s *System) openMaps() error {
 	if found := binary.NativeEndian.Uint32(raw); found != layout {
 		return otherLayout(found)
 	}
-	for _, from := range []func() (*ebpf.CollectionSpec, error){loadLearn, loadLibc} {
-		if err := s.openMapsOf(from); err != nil {
-			return err
-		}
-	}
-	return s.mapState()
-}
-
-func (s *System) openMapsOf(from func() (*ebpf.CollectionSpec, error)) error {
-	spec, err := from()
-	if err != nil {
-		return fmt.Errorf("read the embedded programs: %w", err)
-	}
-	for name := range spec.Maps {
-		if !unpinned[name] && s.maps[name] == nil {
+	for _, name := range pinnedMaps() {
+		if s.maps[name] == nil {
 			if err := s.openMap(name); err != nil {
 				return err
 			}
 		}
 	}
-	return nil
+	return s.mapState()
+}
+
+// pinnedMaps are the maps that are pinned while something is started. Their names are those of fields: to read the embedded
+// programs for them took each command longer than all else.
+func pinnedMaps() (names []string) {
+	for _, of := range []reflect.Type{reflect.TypeFor[learnMapSpecs](), reflect.TypeFor[libcMapSpecs]()} {
+		for i := range of.NumField() {
+			if name := of.Field(i).Tag.Get("ebpf"); !unpinned[name] && !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+	}
+	return names
 }
 
 func (s *System) openMap(name string) error {
