@@ -158,9 +158,13 @@ func nameIn(raw *learnName) (pattern.Name, error) {
 	return pattern.FromWire(raw.Wire[:min(int(raw.Length), len(raw.Wire))])
 }
 
+// readBatch is how many elements of a hash map one system call reads: most maps hold few, and memory for many takes longer
+// than they do.
+const readBatch = 512
+
 // each reads a whole hash map in few system calls. Programs go on changing it meanwhile.
 func each[K, V any](m *ebpf.Map, f func(K, V)) error {
-	size := batch
+	size := readBatch
 	for {
 		err := eachBatch(m, size, f)
 		// A bucket holds more than a batch does.
