@@ -62,25 +62,37 @@ unpack_userland() {
 # older_than RELEASE VERSION
 older_than() { [[ $(printf '%s\n' "$2" "${1%%[-+]*}" | sort -V | head -n 1) != "$2" ]]; }
 
-# build_disk OUTPUT PROGRAM RELEASE: the disk as it is before the first boot: systemd, the files of vmtest/systemd/root, the
-# program under test with its unit as contrib/ has it and docs/boot.md says, and the guest's own program.
+# build_deb DIR: the package as `make package` makes it, in DIR. VMTEST_PROGRAM is not built anew, but takes its program's place.
+build_deb() {
+	say "building the package"
+	ARCHES=amd64 PACKAGERS=deb SBOM=no "$HERE/../scripts/package" "$1" 2>"$WORK/package.log" || { cat "$WORK/package.log" >&2 && die "no package"; }
+}
+
+# build_disk OUTPUT DEB RELEASE: the disk as it is before the first boot: systemd, the package's files, those of vmtest/systemd/root,
+# and the guest's own program.
 build_disk() {
-	local dir=$WORK/disk units=$HERE/../contrib/systemd
+	local dir=$WORK/disk
 	cp -al -- "$USERLAND_DIR" "$dir"
-	# What is there is linked to the cache: nothing may be written over it.
+	# What is there is linked to the cache: nothing may be written over it. tar unlinks first.
+	dpkg-deb --fsys-tarfile "$2" | tar -x --keep-directory-symlink --no-same-owner --exclude='./usr/share/doc' --exclude='./usr/share/man' -C "$dir"
 	cp -r --remove-destination --no-preserve=ownership -- "$HERE"/systemd/root/. "$dir/"
-	mkdir -p "$dir"/usr/local/{bin,sbin}
-	install -m 755 "$2" "$dir/usr/local/sbin/domain-route"
+	[[ -z ${VMTEST_PROGRAM:-} ]] || install -m 755 -- "$VMTEST_PROGRAM" "$dir/usr/sbin/domain-route"
+	mkdir -p "$dir"/usr/local/bin
 	install -m 755 "$WORK/guest" "$dir/usr/local/bin/guest"
 	install -m 755 "$WORK/guest" "$dir/usr/local/bin/dnsmasq"
 	install -m 755 "$dir"/usr/lib/x86_64-linux-gnu/{ld-linux-x86-64.so.2,libc.so.6} "$dir/opt/other/"
-	install -m 644 "$units/domain-route.service" "$dir/etc/systemd/system/"
-	if older_than "$3" 6.6; then
-		install -D -m 644 -t "$dir/etc/systemd/system/domain-route.service.d" "$units/domain-route.service.d/linux-below-6.6.conf"
-	fi
-	# As `systemctl enable` does.
-	mkdir -p "$dir/etc/systemd/system/sysinit.target.wants"
-	ln -s ../domain-route.service "$dir/etc/systemd/system/sysinit.target.wants/"
+	configure_package "$dir" "$3"
 	PATH=$PATH:/usr/sbin:/sbin mke2fs -q -t ext4 -O ^has_journal -d "$dir" "$1" "$DISK_SIZE" >/dev/null
 	rm -rf "$dir"
+}
+
+# configure_package ROOT RELEASE: what the package's postinst does to the disk, where there is no shell to run it (e2e/package does).
+configure_package() {
+	local etc=$1/etc/systemd/system
+	if older_than "$2" 6.6; then
+		mkdir -p "$etc/domain-route.service.d"
+		ln -s /usr/share/domain-route/linux-below-6.6.conf "$etc/domain-route.service.d/package-linux-below-6.6.conf"
+	fi
+	mkdir -p "$etc/sysinit.target.wants"
+	ln -s /lib/systemd/system/domain-route.service "$etc/sysinit.target.wants/"
 }

@@ -30,7 +30,6 @@ func clientHello(t *testing.T, name string) []byte {
 
 // audit: a connection to a name that nobody asked for leaks, and is listed and told; the next one is steered.
 func audit(t *testing.T, h *harness.Host, a *lab.Agent) {
-	h.Must("rule", "add", "hidden.test", "vpn0")
 	w := watch(t)
 	hello := clientHello(t, "www.hidden.test")
 	server := h.MustHost()

@@ -14,8 +14,7 @@ import (
 func TestDatagrams(t *testing.T) {
 	h := harness.Started(t)
 	server, marked := h.MustHost("datagram.test"), h.MustHost("marked.test")
-	h.Must("rule", "add", "datagram.test", "vpn0")
-	h.Must("rule", "add", "marked.test", "mark:0x23")
+	apply(t, h, "datagram.test vpn0", "marked.test mark:0x23")
 	for _, uid := range []uint32{0, 4242} {
 		a := agent(h, lab.AgentOptions{UID: uid})
 		learn(t, a, "datagram.test", "marked.test")

@@ -31,18 +31,20 @@ func TestConditions(t *testing.T) {
 		agents[place] = agent(h, lab.AgentOptions{UID: uid, Cgroup: in})
 	}
 	learn(t, agents[""], "site.test")
+	var all []string
 	for _, r := range []struct{ target, cgroup, user string }{
 		{"vpn0", "a/foo", ""}, {"direct", "a/foo/deep", "1001"}, {"lte0", "a/foobar", "1002"}, {"block", "a/fo", ""}, {"lte0", long, ""}, {"vpn0", "", "1001"},
 	} {
-		args := []string{"rule", "add", "site.test", r.target}
+		rule := "site.test " + r.target
 		if r.cgroup != "" {
-			args = append(args, "cgroup="+filepath.Join("/", strings.TrimPrefix(h.Cgroup, root), r.cgroup))
+			rule += " cgroup=" + filepath.Join("/", strings.TrimPrefix(h.Cgroup, root), r.cgroup)
 		}
 		if r.user != "" {
-			args = append(args, "user="+r.user)
+			rule += " user=" + r.user
 		}
-		h.Must(args...)
+		all = append(all, rule)
 	}
+	apply(t, h, all...)
 	for place, want := range map[string]string{
 		"": "wan0", "a": "vpn0", "a/foo": "vpn0", "a/foo/deep/er": "vpn0", "a/foobar": "lte0", long: "lte0", long + "/in": "lte0",
 	} {
@@ -57,12 +59,8 @@ func TestAddresses(t *testing.T) {
 	h := harness.Started(t)
 	check(t, h.AddUplink("lte0", lab.UplinkOptions{}))
 	a := agent(h, lab.AgentOptions{})
-	for _, r := range [][2]string{
-		{"203.0.0.0/16", "vpn0"}, {"203.0.113.0/24", "lte0"}, {"203.0.113.7", "direct"}, {"10.1.0.0/16", "vpn0"},
-		{"::/0", "vpn0"}, {"2001:db8:7::/48", "lte0"}, {"2001:db8:7::7", "direct"},
-	} {
-		h.Must("rule", "add", r[0], r[1])
-	}
+	apply(t, h, "203.0.0.0/16 vpn0", "203.0.113.0/24 lte0", "203.0.113.7 direct", "10.1.0.0/16 vpn0",
+		"::/0 vpn0", "2001:db8:7::/48 lte0", "2001:db8:7::7 direct")
 	for text, want := range map[string]string{
 		"203.0.112.255": "vpn0", "203.0.113.6": "lte0", "203.0.113.7": "wan0", "198.51.101.1": "wan0", "10.1.2.3": "vpn0",
 		"2001:db8:6::1": "vpn0", "2001:db8:7::6": "lte0", "2001:db8:7::7": "wan0",

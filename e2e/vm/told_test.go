@@ -55,6 +55,7 @@ func next(t *testing.T, w *dataplane.Watcher, a *lab.Agent, want string) {
 func TestTold(t *testing.T) {
 	h := harness.Started(t, "--audit")
 	a := agent(h, lab.AgentOptions{UID: alice})
+	apply(t, h, "open.test vpn0", "shut.test block", "hidden.test vpn0")
 	t.Run("events", func(t *testing.T) { events(t, h, a) })
 	t.Run("audit", func(t *testing.T) { audit(t, h, a) })
 	t.Run("killed", func(t *testing.T) { killedWatcher(t, h, a) })
@@ -63,8 +64,6 @@ func TestTold(t *testing.T) {
 // events: what happens is told to who watches, and counted; explain says it before and agrees with the maps; doctor finds nothing broken.
 func events(t *testing.T, h *harness.Host, a *lab.Agent) {
 	open, shut, plain := h.MustHost("www.open.test"), h.MustHost("shut.test"), h.MustHost("plain.test")
-	h.Must("rule", "add", "open.test", "vpn0")
-	h.Must("rule", "add", "shut.test", "block")
 	w := watch(t)
 	learn(t, a, "www.open.test", "shut.test", "plain.test")
 	next(t, w, a, fmt.Sprintf("learnt sockets www.open.test %v by open.test vpn0", open.Addr4))

@@ -5,6 +5,7 @@ package vm
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -37,6 +38,14 @@ func check(t testing.TB, err error) {
 func agent(h *harness.Host, o lab.AgentOptions) *lab.Agent {
 	o.Timeout = 5 * time.Second
 	return h.MustAgent(o)
+}
+
+// apply makes these the rules: one command, each of which takes half a second there.
+func apply(t testing.TB, h *harness.Host, rules ...string) {
+	t.Helper()
+	file := filepath.Join(h.Dir, "rules")
+	check(t, os.WriteFile(file, []byte(strings.Join(rules, "\n")+"\n"), 0o600))
+	h.Must("apply", "-f", file)
 }
 
 // learn resolves names by an agent.
@@ -122,9 +131,7 @@ func TestInterfaces(t *testing.T) {
 	h := harness.Started(t)
 	a := agent(h, lab.AgentOptions{})
 	server, late, renamed := h.MustHost("ruled.test"), h.MustHost("late.test"), h.MustHost("renamed.test")
-	h.Must("rule", "add", "ruled.test", "vpn0")
-	h.Must("rule", "add", "late.test", "tun0")
-	h.Must("rule", "add", "renamed.test", "lte0")
+	apply(t, h, "ruled.test vpn0", "late.test tun0", "renamed.test lte0")
 	learn(t, a, "ruled.test", "late.test", "renamed.test")
 	wantOut(t, h, a, server, "vpn0")
 	wantOut(t, h, a, late, "ENODEV", via.TCP4, via.UDP6)

@@ -26,7 +26,7 @@ const (
 
 const (
 	unit   = "domain-route.service"
-	dropIn = "/etc/systemd/system/domain-route.service.d/linux-below-6.6.conf"
+	dropIn = "/etc/systemd/system/domain-route.service.d/package-linux-below-6.6.conf"
 	config = "/etc/domain-route/config.yaml"
 )
 
@@ -54,6 +54,7 @@ func test() error {
 		c.step("a broken configuration", c.broken)
 		c.step("systemctl restart, while /etc is read-only", c.restarted)
 		c.step("whether it found what runs", c.found)
+		c.step("the timer of the metrics", c.metrics)
 	}
 	if c.failed {
 		log, err := run("journalctl", "--no-pager", "--no-hostname", "-b", "-o", "short-monotonic", "-u", "[!s]*.service")
@@ -284,7 +285,7 @@ func (c *checks) stopped() error {
 // run prints what it runs; an error has what that said.
 func run(name string, args ...string) (string, error) {
 	cmd := exec.Command(name, args...)
-	cmd.Env = append(os.Environ(), "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin", "SYSTEMD_COLORS=0", "SYSTEMD_PAGER=")
+	cmd.Env = append(os.Environ(), "PATH=/usr/local/bin:/usr/sbin:/usr/bin", "SYSTEMD_COLORS=0", "SYSTEMD_PAGER=")
 	out, err := cmd.CombinedOutput()
 	fmt.Printf("$ %s %s\n", name, strings.Join(args, " "))
 	if err != nil {
