@@ -184,28 +184,31 @@ func (w *world) explain(all []question) {
 }
 
 // went connects, sends, and tells where that arrived, and how the socket was held.
-func (w *world) went(a *lab.Agent, to netip.Addr) (place, string) {
-	w.t.Helper()
+func (w *world) went(a *lab.Agent, to netip.Addr) (p place, seen string, err error) {
 	kind := "udp4"
 	if to.Is6() {
 		kind = "udp6"
 	}
 	s, err := a.Socket(kind)
-	check(w.t, err)
+	if err != nil {
+		return p, "", err
+	}
 	defer s.Close()
 	switch err := s.Connect(netip.AddrPortFrom(to, lab.EchoPort)); {
 	case errors.Is(err, lab.Errno("EHOSTUNREACH")):
-		return place{Verdict: "blocked"}, ""
+		return place{Verdict: "blocked"}, "", nil
 	case errors.Is(err, lab.Errno("ENODEV")):
-		return place{Verdict: "no_interface"}, ""
-	default:
-		check(w.t, err)
+		return place{Verdict: "no_interface"}, "", nil
+	case err != nil:
+		return p, "", err
 	}
-	p := place{Verdict: "direct"}
+	p.Verdict = "direct"
+	var unasked error
 	p.Interface, err = s.Device()
-	check(w.t, err)
-	p.Mark, err = s.Mark()
-	check(w.t, err)
+	p.Mark, unasked = s.Mark()
+	if err := errors.Join(err, unasked); err != nil {
+		return p, "", err
+	}
 	switch {
 	case p.Interface != "":
 		p.Verdict = "steered"
@@ -213,14 +216,16 @@ func (w *world) went(a *lab.Agent, to netip.Addr) (place, string) {
 		p.Verdict = "marked"
 	}
 	if to == w.own {
-		return p, ""
+		return p, "", nil
 	}
-	check(w.t, s.Send([]byte("hello")))
-	seen, _, err := s.Recv()
+	if err := s.Send([]byte("hello")); err != nil {
+		return p, "", err
+	}
+	answer, _, err := s.Recv()
 	if err != nil {
-		return p, err.Error()
+		return p, err.Error(), nil
 	}
-	return p, w.uplinkOf(string(seen))
+	return p, w.uplinkOf(string(answer)), nil
 }
 
 func (w *world) uplinkOf(seen string) string {
@@ -253,12 +258,80 @@ type question struct {
 }
 
 // wants checks that a connect comes to what was said.
-func (w *world) wants(q question, to netip.Addr, want place, rules string) {
+func (w *world) wants(q question, to netip.Addr, want place) error {
+	got, seen, err := w.went(q.agent, to)
+	if err == nil && (got != want || seen != w.arrives(want, to)) {
+		err = errors.New("it does not")
+	}
+	if err != nil {
+		return fmt.Errorf("explain %s for process %d: %s\nand %v is said to be %+v, but a connect is %+v and arrives by %q: %w",
+			q.name, q.agent.PID, q.answer.Answer, to, want, got, seen, err)
+	}
+	return nil
+}
+
+// tried counts the connects that came to what was said.
+type tried struct {
+	verdicts map[string]int
+	connects int
+}
+
+func (n *tried) add(verdict string) {
+	n.verdicts[verdict]++
+	n.connects++
+}
+
+// connect checks the answers, the processes at the same time. Nothing is learnt meanwhile.
+func (w *world) connect(asked []question, rules string, n *tried) {
 	w.t.Helper()
-	got, seen := w.went(q.agent, to)
-	if got != want || seen != w.arrives(want, to) {
-		w.t.Fatalf("explain %s for process %d: %s\nand %v is said to be %+v, but a connect is %+v and arrives by %q\nrules:\n%slearnt:\n%s",
-			q.name, q.agent.PID, q.answer.Answer, to, want, got, seen, rules, w.Must("rdns"))
+	var wait sync.WaitGroup
+	var mu sync.Mutex
+	failed := []error{}
+	for _, a := range w.agents {
+		wait.Go(func() {
+			for _, q := range asked {
+				for _, at := range q.answer.Addresses {
+					if q.agent != a {
+						continue
+					}
+					err := w.wants(q, at.Address, at.Place)
+					if by := w.arrives(at.Place, at.Address); at.Route != nil && at.Address != w.own && (!at.Route.OK || at.Route.Interface != by) {
+						err = errors.Join(err, fmt.Errorf("explain %s for process %d: %v is said to leave by %+v, and arrives by %s",
+							q.name, q.agent.PID, at.Address, *at.Route, by))
+					}
+					mu.Lock()
+					n.add(at.Place.Verdict)
+					if err != nil {
+						failed = append(failed, err)
+					}
+					mu.Unlock()
+				}
+			}
+		})
+	}
+	wait.Wait()
+	if len(failed) > 0 {
+		w.t.Fatalf("%v\nand %d more\nrules:\n%slearnt:\n%s", failed[0], len(failed)-1, rules, w.Must("rdns"))
+	}
+}
+
+// foretold checks the answers of which nothing is learnt yet, one by one: with each, more is.
+func (w *world) foretold(asked []question, rules string, n *tried) {
+	w.t.Helper()
+	for _, q := range asked {
+		if !q.answer.foretold() || q.agent == w.unseen {
+			continue
+		}
+		check(w.t, w.learn(q.agent, q.name))
+		for _, to := range w.names[q.name] {
+			if to == w.own {
+				continue
+			}
+			if err := w.wants(q, to, q.answer.Verdict); err != nil {
+				w.t.Fatalf("%v\nrules:\n%slearnt:\n%s", err, rules, w.Must("rdns"))
+			}
+			n.add("foretold " + q.answer.Verdict.Verdict)
+		}
 	}
 }
 
@@ -270,8 +343,8 @@ func TestWhereItWent(t *testing.T) {
 	t.Logf("%s=%d %s=%d", seedEnv, seed, casesEnv, cases)
 	w := newWorld(t, seed)
 	names := slices.Sorted(maps.Keys(w.names))
-	verdicts := map[string]int{}
-	done, connects := 0, 0
+	n := &tried{verdicts: map[string]int{}}
+	done := 0
 	for round := 0; done < cases; round++ {
 		if w.random.IntN(4) == 0 {
 			w.Run("flush") // there may be nothing to forget
@@ -292,33 +365,13 @@ func TestWhereItWent(t *testing.T) {
 			}
 		}
 		w.explain(asked)
-		for _, q := range asked {
-			for _, at := range q.answer.Addresses {
-				w.wants(q, at.Address, at.Place, rules)
-				if by := w.arrives(at.Place, at.Address); at.Route != nil && at.Address != w.own && (!at.Route.OK || at.Route.Interface != by) {
-					t.Fatalf("explain %s for process %d: %v is said to leave by %+v, and arrives by %s", q.name, q.agent.PID, at.Address, *at.Route, by)
-				}
-				verdicts[at.Place.Verdict]++
-				connects++
-			}
-		}
-		for _, q := range asked {
-			if q.answer.foretold() && q.agent != w.unseen {
-				check(t, w.learn(q.agent, q.name))
-				for _, to := range w.names[q.name] {
-					if to != w.own {
-						w.wants(q, to, q.answer.Verdict, rules)
-						verdicts["foretold "+q.answer.Verdict.Verdict]++
-						connects++
-					}
-				}
-			}
-		}
+		w.connect(asked, rules, n)
+		w.foretold(asked, rules, n)
 	}
-	t.Logf("%d cases, %d connects: %v", cases, connects, verdicts)
+	t.Logf("%d cases, %d connects: %v", cases, n.connects, n.verdicts)
 	for _, verdict := range []string{"steered", "marked", "direct", "blocked", "no_interface", "foretold steered"} {
-		if cases >= 1000 && verdicts[verdict] < 5 {
-			t.Errorf("%s: only %d: this proves little", verdict, verdicts[verdict])
+		if cases >= 1000 && n.verdicts[verdict] < 5 {
+			t.Errorf("%s: only %d: this proves little", verdict, n.verdicts[verdict])
 		}
 	}
 }
