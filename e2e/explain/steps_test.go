@@ -277,3 +277,28 @@ func TestNoIPv6(t *testing.T) {
 	says(t, h, 0, []string{server.Addr6.String() + " -> vpn0 fails at once: no IPv6 route by vpn0", "no IPv6 address: connections by it over IPv6 fail at once",
 		"IPv6 none", server.Addr4.String() + " -> vpn0 from " + h.Uplink("vpn0").Addr4.String()}, to...)
 }
+
+// A name without known addresses may have a rule by address, or by default, still; all conditions that there may be are tried.
+func TestUnlearnt(t *testing.T) {
+	h := harness.Started(t)
+	for uid := range 16 {
+		h.Must("rule", "add", "many.test", "block", fmt.Sprintf("user=%d", 5000+uid))
+	}
+	h.Must("rule", "add", "many.test", "vpn0")
+	says(t, h, 0, []string{"many.test -> vpn0 (ifindex", "kernel agrees"}, "many.test", "--user", fmt.Sprint(alice))
+	says(t, h, 1, []string{"many.test -> blocked", "kernel agrees"}, "many.test", "--user", "5015")
+	says(t, h, 1, []string{"other.test -> direct (no rule) for", "no address: nobody asked for the name lately, as far as was seen kernel"}, "other.test")
+	h.Must("rule", "add", "default", "vpn0")
+	says(t, h, 0, []string{"other.test -> vpn0 (ifindex", "by the default rule, unless its address is private for"}, "other.test")
+	h.Must("rule", "add", "192.0.2.0/24", "block")
+	says(t, h, 0, []string{"by the default rule, unless its address is private or has a rule for"}, "other.test")
+	h.Must("rule", "del", "default")
+	says(t, h, 1, []string{"other.test -> direct (no rule), unless its address has a rule for"}, "other.test")
+	outside := h.MustAgent(lab.AgentOptions{UID: alice, OutsideCgroup: true})
+	if out := says(t, h, 1, []string{"left alone"}, "many.test", "--process", fmt.Sprint(outside.PID)); strings.Contains(out, "Who asks now is seen") {
+		t.Errorf("nothing of it is seen:\n%s", out)
+	}
+	for _, args := range [][]string{{"--user", ""}, {"--process", "0"}, {"--user", "0", "--process", "1"}, {"--user", "nobody-of-that-name"}} {
+		says(t, h, 2, nil, append([]string{"many.test"}, args...)...)
+	}
+}

@@ -151,7 +151,8 @@ func TestSubjects(t *testing.T) {
 		"https://bücher.test/?q=1": "xn--bcher-kva.test -> vpn0 (", "xn--bcher-kva.test:443": "xn--bcher-kva.test -> vpn0 (",
 		"www.bücher.test./page": "www.xn--bcher-kva.test -> vpn0 (", "[2001:db8::7]:443": "2001:db8::7 -> direct (no rule)\n",
 		"http://[2001:db8::7%eth0]/": "domain-route: no host", "::ffff:192.0.2.1": "192.0.2.1 -> direct", "http://192.0.2.1:80/": "192.0.2.1 -> direct",
-		"127.0.0.1": "127.0.0.1 -> left alone (loopback",
+		"127.0.0.1": "127.0.0.1 -> left alone (loopback", "192.0.2.1/32": "192.0.2.1 -> direct", "//bücher.test/": "xn--bcher-kva.test -> vpn0 (",
+		"BÜCHER.test.": "xn--bcher-kva.test -> vpn0 (",
 	} {
 		r := s.Run("explain", arg)
 		if !strings.HasPrefix(r.Stdout+r.Stderr, first) {
@@ -160,7 +161,9 @@ func TestSubjects(t *testing.T) {
 	}
 	for arg, words := range map[string]string{
 		"*.example.test": "give a name, such as www.example.test", "=example.test": "give a name, such as example.test", "default": "the default rule is for",
-		"192.0.2.0/24": "give one, such as 192.0.2.0", "https://": "no host", "a..b": "empty", "": "", "\x1b[2J.test": "",
+		"192.0.2.0/24": "give one, such as 192.0.2.0", "https://": "no host", "a..b": "empty", "": "give a name, an address or a URL", " ": "", "a b.test": "",
+		"256.1.1.1": "take for an IPv4 address", "0x7f.1": "take for an IPv4 address", "mailto:me@example.test": "no port", "example.test:65536": "no port",
+		"\x1b[2J.test": "",
 	} {
 		r := s.Run("explain", arg)
 		if r.Code != 2 || !strings.Contains(r.Stderr, words) || strings.Count(r.Stderr, "\n") != 1 || strings.Contains(r.Stderr, "\x1b") {
