@@ -53,6 +53,9 @@ func TestUnits(t *testing.T) {
 	if run := strings.Join(keys(t, service, "ExecStart"), " "); run != "/usr/local/sbin/domain-route metrics --textfile "+textfile+"/domain-route.prom" {
 		t.Errorf("it runs %s", run)
 	}
+	if most, own := keys(t, service, "LogLevelMax"), keys(t, service, "SyslogLevel"); !slices.Equal(most, own) {
+		t.Errorf("of levels up to %v those of its errors, %v, are not in the journal", most, own)
+	}
 	for _, key := range []string{"ReadWritePaths", "RequiresMountsFor", "ConditionPathIsDirectory"} {
 		if !slices.Contains(keys(t, service, key), textfile) {
 			t.Errorf("%s is without %s", key, textfile)
