@@ -20,6 +20,12 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if server := os.Getenv(tunnelEnv); server != "" {
+		if err := tunnel(server); err != nil {
+			fmt.Fprintln(os.Stderr, "tunnel:", err)
+		}
+		return
+	}
 	lab.Isolate()
 	if err := privateEtc(); err != nil {
 		fmt.Fprintln(os.Stderr, "a private /etc:", err)

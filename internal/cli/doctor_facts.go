@@ -110,6 +110,8 @@ func (a *app) runningFacts(f *doctor.Facts, st dataplane.Status) error {
 	if f.Goers4, f.Goers6, err = goers(standings, devices.find); err != nil {
 		return err
 	}
+	// What keeps sockets from being looked at is told by old-connections.
+	f.Tunnels, _ = selfTunnels(s, func(find dataplane.Finder) (*dataplane.Judge, error) { return s.JudgeOf(f.Rules, find) })
 	rows, err := misplaced(s, s.Judge, pattern.Pattern{Kind: pattern.Default, Name: pattern.Root})
 	r.OldErr = err
 	for _, row := range rows {
@@ -151,6 +153,7 @@ func networkFacts(f *doctor.Facts) (err error) {
 	if f.Policy, err = netdev.Policies(); err != nil {
 		return err
 	}
+	f.Tailscale = hasTailscale()
 	f.Tables4, f.Tables6, err = netdev.TablesWithDefault()
 	return err
 }

@@ -58,7 +58,14 @@ func ruleWarnings(s *dataplane.System, set *ruleset.Set, r ruleset.Rule) []strin
 		to = r.Pattern.Prefix.Addr()
 	}
 	all := warningsTo(to, []ruleset.Target{r.Target}, s.AtHome())
-	return all
+	if !s.AtHome() {
+		return all
+	}
+	swept, err := sweptWarnings(s, set, r)
+	if err != nil {
+		return all // what cannot be looked at is not warned of
+	}
+	return append(all, swept...)
 }
 
 func interfaceWarnings(f netdev.Facts, to netip.Addr) []string {

@@ -109,13 +109,25 @@ func nameServers(f *Facts) []Check {
 		return nil
 	}
 	var all []Check
-	for _, a := range slices.Concat(f.Host.Resolver.Servers, f.Host.Resolver.Upstream) {
+	for _, a := range f.nameServerList() {
 		if r, ok := f.ruleFor(a); ok && r.Target.Kind != ruleset.Direct {
 			all = append(all, f.nameServer(a, r))
 		}
 	}
 	if all == nil {
 		return one("name-server", OK, "no rule covers the name servers", "")
+	}
+	return all
+}
+
+// nameServerList are the name servers, but Tailscale's where its network is told of.
+func (f *Facts) nameServerList() []netip.Addr {
+	var all []netip.Addr
+	told, _ := f.tailscale()
+	for _, a := range slices.Concat(f.Host.Resolver.Servers, f.Host.Resolver.Upstream) {
+		if !slices.Contains(all, a) && (told == nil || !tailnet.Contains(a)) {
+			all = append(all, a)
+		}
 	}
 	return all
 }
@@ -133,15 +145,16 @@ func (f *Facts) ruleFor(a netip.Addr) (ruleset.Rule, bool) {
 }
 
 func (f *Facts) nameServer(a netip.Addr, r ruleset.Rule) Check {
+	except := "domain-route rule add " + a.String() + " direct"
 	c := Check{ID: "name-server", Subject: a.String(), Level: Note, Found: fmt.Sprintf("a rule sends what it is asked to %s: %s", r.Target, r.Pattern)}
 	switch {
 	case r.Target.Kind == ruleset.Block:
-		c.Level, c.Found = Fail, fmt.Sprintf("a rule blocks it, so that no name can be resolved: %s", r.Pattern)
+		c.Level, c.Cure, c.Found = Fail, except, fmt.Sprintf("a rule blocks it, so that no name can be resolved: %s", r.Pattern)
 	case r.Target.Kind == ruleset.Interface && r.Target.End == ruleset.EndBlock && !slices.ContainsFunc(r.Target.Chain(), f.exists):
-		c.Level, c.Found = Fail, fmt.Sprintf("a rule sends what it is asked to %s, which does not exist: %s", r.Target, r.Pattern)
-	default:
-		return c
+		c.Level, c.Cure, c.Found = Fail, except, fmt.Sprintf("a rule sends what it is asked to %s, which does not exist: %s", r.Target, r.Pattern)
+	case sweeping(r):
+		c.Level, c.Cure = Warn, fmt.Sprintf("%s; or, if that is meant: domain-route rule add %s %s", except, a, r.Target)
+		c.Found = fmt.Sprintf("the rule %s sends what it is asked to %s: it may not answer there, nor does it while that is away", r.Pattern, r.Target)
 	}
-	c.Cure = "domain-route rule add " + a.String() + " direct"
 	return c
 }

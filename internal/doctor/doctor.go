@@ -56,7 +56,7 @@ type check struct {
 }
 
 // checks are all there are, in the order in which they are told.
-var checks = slices.Concat(kernelChecks, attachmentChecks, interfaceChecks, resolverChecks, nameChecks, tableChecks)
+var checks = slices.Concat(kernelChecks, attachmentChecks, interfaceChecks, sweepChecks, resolverChecks, nameChecks, tableChecks)
 
 // IDs lists the identifiers of all checks with their groups.
 func IDs() map[string]Group {

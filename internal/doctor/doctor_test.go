@@ -324,3 +324,30 @@ func TestQuote(t *testing.T) {
 		}
 	}
 }
+
+// What a rule that is added sweeps away is told once, and nothing of other rules.
+func TestSwept(t *testing.T) {
+	f := soundFacts(t)
+	f.Rules, f.Tailscale = rules(t, "default wg0", "198.51.100.0/24 block", "example.com wg0"), true
+	f.Host.Resolver.Servers = append(f.Host.Resolver.Servers, netip.MustParseAddr("198.51.100.53"), magicDNS)
+	for by, want := range map[string]string{
+		"default": "name-server 192.0.2.53, tailscale 100.64.0.0/10", "198.51.100.0/24": "name-server 198.51.100.53", "example.com": "", "100.64.0.0/10": "",
+	} {
+		p, err := pattern.Parse(by)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, c := range Swept(f, p) {
+			got = append(got, c.ID+" "+c.Subject)
+		}
+		if text := strings.Join(got, ", "); text != want {
+			t.Errorf("%s: %s; want %s", by, text, want)
+		}
+	}
+	f.Rules = rules(t, "default wg0", "100.64.0.0/10 tailscale0")
+	f.Links = append(f.Links, netdev.Facts{Device: netdev.Device{Name: "tailscale0"}, Exists: true})
+	if c, _ := f.tailscale(); c != nil {
+		t.Errorf("to itself: %+v", c)
+	}
+}

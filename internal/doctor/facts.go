@@ -10,26 +10,28 @@ import (
 
 // Facts are all that is known of a host.
 type Facts struct {
-	Now     time.Time
-	Host    Host // from files
-	Support dataplane.Support
-	Running *Running         // nil: not started
-	State   string           // dataplane.StateStarted, ...
-	Said    []string         // what the state's warnings say, where it is neither started nor stopped
-	Config  Config           // of /etc/domain-route
-	Rules   *ruleset.Set     // the running ones, or of the configuration; nil: there are none to be had
-	Home    bool             // interfaces, routes and sockets are those that are steered
-	Cgroup  string           // attached to, or to be attached to; empty: not known
-	Observe []string         // the observers of the configuration; empty: the default ones
-	Links   []netdev.Facts   // of the targets
-	Goers4  map[string]Goers // by the interface they go by
-	Goers6  map[string]Goers
-	Policy  []netdev.Policy // routing rules
-	Tables4 map[int]bool    // routing tables with a default route
-	Tables6 map[int]bool
-	Others  []dataplane.Other // other tools' programs on the same hooks
-	Partly  bool              // there are more cgroups than were looked at for them
-	Holders map[uint32]string // who holds their programs
+	Now       time.Time
+	Host      Host // from files
+	Support   dataplane.Support
+	Running   *Running         // nil: not started
+	State     string           // dataplane.StateStarted, ...
+	Said      []string         // what the state's warnings say, where it is neither started nor stopped
+	Config    Config           // of /etc/domain-route
+	Rules     *ruleset.Set     // the running ones, or of the configuration; nil: there are none to be had
+	Home      bool             // interfaces, routes and sockets are those that are steered
+	Cgroup    string           // attached to, or to be attached to; empty: not known
+	Observe   []string         // the observers of the configuration; empty: the default ones
+	Links     []netdev.Facts   // of the targets
+	Goers4    map[string]Goers // by the interface they go by
+	Goers6    map[string]Goers
+	Policy    []netdev.Policy // routing rules
+	Tables4   map[int]bool    // routing tables with a default route
+	Tables6   map[int]bool
+	Tunnels   []Tunnel          // whose servers they would get to through themselves
+	Tailscale bool              // its interface is there
+	Others    []dataplane.Other // other tools' programs on the same hooks
+	Partly    bool              // there are more cgroups than were looked at for them
+	Holders   map[uint32]string // who holds their programs
 }
 
 // Goers are the learnt names that go by an interface, of one family.

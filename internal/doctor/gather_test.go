@@ -239,3 +239,21 @@ func TestSmall(t *testing.T) {
 		t.Error("few")
 	}
 }
+
+func TestTunHolders(t *testing.T) {
+	r := seedRoot(t, map[string]string{
+		"/proc/5/fdinfo/3": "pos:\t0\nflags:\t02\niff:\ttun0\n", "/proc/5/fdinfo/4": "pos:\t0\n", "/proc/6/fdinfo/3": "iff:\tnone\n", "/proc/self/x": "",
+	})
+	for path, to := range map[string]string{"5/fd/3": "/dev/net/tun", "5/fd/4": "/dev/net/tun", "6/fd/3": "/dev/null"} {
+		path = r.path("/proc/" + path)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink(to, path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if d := cmp.Diff(map[uint32][]string{5: {"tun0"}}, r.tunHolders()); d != "" {
+		t.Error(d)
+	}
+}

@@ -119,3 +119,36 @@ func (r root) program(dir, fd string) uint32 {
 	}
 	return 0
 }
+
+// TunHolders finds who has tun and tap devices open: the devices' names by process.
+func TunHolders() map[uint32][]string { return root("/").tunHolders() }
+
+func (r root) tunHolders() map[uint32][]string {
+	found := map[uint32][]string{}
+	entries, err := os.ReadDir(r.path("/proc"))
+	if err != nil {
+		return found
+	}
+	for _, e := range entries {
+		pid, err := strconv.ParseUint(e.Name(), 10, 32)
+		if err != nil {
+			continue
+		}
+		dir := "/proc/" + e.Name()
+		fds, err := os.ReadDir(r.path(dir + "/fd"))
+		if err != nil {
+			continue
+		}
+		for _, fd := range fds {
+			if what, err := os.Readlink(r.path(dir + "/fd/" + fd.Name())); err != nil || what != "/dev/net/tun" && what != "/dev/tun" {
+				continue
+			}
+			for line := range strings.Lines(string(r.readVirtual(dir + "/fdinfo/" + fd.Name()))) {
+				if name, ok := strings.CutPrefix(line, "iff:"); ok {
+					found[uint32(pid)] = append(found[uint32(pid)], strings.TrimSpace(name))
+				}
+			}
+		}
+	}
+	return found
+}

@@ -124,7 +124,19 @@ func resolverSeeds(t *testing.T) []seed {
 		{"nobody", resolved(observe("tc")), "dns-over-tls", Fail, "nobody sees", observeBoth},
 		{"blocked", func(f *Facts) { f.Rules = rules(t, "192.0.2.0/24 block") }, "name-server", Fail, "192.0.2.53: a rule blocks it", "domain-route rule add 192.0.2.53 direct"},
 		{"by what is gone", func(f *Facts) { f.Rules = rules(t, "default gone0") }, "name-server", Fail, "which does not exist", "192.0.2.53 direct"},
-		{"by an interface", func(f *Facts) { f.Rules = rules(t, "default wg0") }, "name-server", Note, "to wg0", ""},
+		{"by an interface", func(f *Facts) { f.Rules = rules(t, "default wg0") }, "name-server", Warn, "192.0.2.53: the rule default sends what it is asked to wg0",
+			"domain-route rule add 192.0.2.53 direct; or, if that is meant: domain-route rule add 192.0.2.53 wg0"},
+		{"by an interface, of everything", func(f *Facts) { f.Rules = rules(t, "0.0.0.0/0 wg0") }, "name-server", Warn, "the rule 0.0.0.0/0", "direct"},
+		{"by an interface, as told", func(f *Facts) { f.Rules = rules(t, "default wg0", "192.0.2.53 wg0") }, "name-server", Note, "to wg0", ""},
+		{"excepted", func(f *Facts) { f.Rules = rules(t, "default wg0", "192.0.2.53 direct") }, "name-server", OK, "", ""},
+		{"swept away", func(f *Facts) { f.Rules, f.Tailscale = rules(t, "default wg0", "192.0.2.53 direct"), true }, "tailscale", Warn,
+			"100.64.0.0/10: the rule default sends Tailscale's network to wg0", "domain-route rule add 100.64.0.0/10 direct"},
+		{"by its name server", func(f *Facts) {
+			f.Rules, f.Host.Resolver.Servers = rules(t, "default wg0"), []netip.Addr{netip.MustParseAddr("100.100.100.100")}
+		}, "tailscale", Warn, "sends Tailscale's network to wg0", "100.64.0.0/10 direct"},
+		{"into itself", func(f *Facts) {
+			f.Tunnels = []Tunnel{{Device: "tun0", Program: "openvpn", PID: 7, Servers: []netip.Addr{netip.MustParseAddr("198.51.100.7")}}}
+		}, "tunnel-server", Fail, "tun0: a rule sends what openvpn (pid 7)", "domain-route rule add 198.51.100.7 direct"},
 		{"local ones are left alone", func(f *Facts) {
 			f.Rules, f.Host.Resolver.Servers = rules(t, "default wg0"), []netip.Addr{netip.MustParseAddr("192.168.1.1"), netip.MustParseAddr("127.0.0.53")}
 		}, "name-server", OK, "", ""},
