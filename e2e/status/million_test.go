@@ -12,7 +12,6 @@ import (
 	"github.com/domain-route/domain-route/e2e/harness"
 	"github.com/domain-route/domain-route/e2e/routes/via"
 	"github.com/domain-route/domain-route/internal/lab"
-	"github.com/domain-route/domain-route/internal/testlist"
 )
 
 // quick is how long status may work with a million rules.
@@ -23,12 +22,11 @@ func TestMillion(t *testing.T) {
 	h := harness.New(t, lab.Options{})
 	dir := filepath.Join(h.Dir, "etc")
 	check(t, os.Mkdir(dir, 0o755))
-	names := testlist.Names(1, 1_000_000)
 	f, err := os.Create(filepath.Join(dir, "names"))
 	check(t, err)
 	w := bufio.NewWriter(f)
-	for _, n := range names {
-		fmt.Fprintln(w, n)
+	for i := range 1_000_000 {
+		fmt.Fprintf(w, "n%d.test\n", i) // which names they are does not matter to status
 	}
 	check(t, w.Flush())
 	check(t, f.Close())
@@ -36,7 +34,7 @@ func TestMillion(t *testing.T) {
 	check(t, os.WriteFile(config, []byte("rules: [{match: a.gone.test, target: gone0}]\nlists: [{file: names, format: plain, match: suffix, target: vpn0}]\n"), 0o644))
 	h.Must("--config", config, "start", "--cgroup", h.Cgroup)
 	a := h.MustAgent(lab.AgentOptions{})
-	name := names[len(names)-1]
+	const name = "n999999.test"
 	to := h.MustHost(name)
 	check(t, via.Learn(a, name))
 	if got := via.Out(h.Lab, a, via.TCP4, to); got != "vpn0" {
@@ -63,7 +61,7 @@ func TestMillion(t *testing.T) {
 		t.Errorf("status works for %v", took)
 	}
 	wantScreen(t, r.Stderr, r.Stdout)
-	for _, words := range []string{"\nrules: 1000001 (generation 2); 1 of them decided 1 connections\n", "\nconfiguration: its rules run: ", "\n  gone0  does not exist ", "  rules 1000000  hits 1\n"} {
+	for _, words := range []string{"\nrules: 1000001 (generation 2); 1 of them decided 1 connection\n", "\nconfiguration: its rules run: ", "\n  gone0  does not exist ", "  rules 1000000  hits 1\n"} {
 		if !strings.Contains(r.Stdout, words) {
 			t.Errorf("no %q in\n%s", words, r.Stdout)
 		}
@@ -71,18 +69,19 @@ func TestMillion(t *testing.T) {
 	if !strings.Contains(r.Stderr, "no interface of the target gone0 exists: connections by it fail; rules: 1\n") {
 		t.Error(r.Stderr)
 	}
-	series := func() {
+	series := func() time.Duration {
 		t.Helper()
-		_, r := fastest(time.Hour, "metrics")
+		took, r := fastest(time.Hour, "metrics")
 		if n := scrape(t, r.Stdout)[`rule_hits_total{condition="",pattern="`+name+`",target="vpn0"}`]; n != 1 {
 			t.Errorf("%s has %v hits", name, n)
 		}
+		return took
 	}
 	series()
 	// Another configuration than that which runs.
 	check(t, os.WriteFile(config, []byte("rules: [{match: a.gone.test, target: gone0}]\n"), 0o644))
-	if took, r = fastest(quick, "status"); took > quick || !strings.Contains(r.Stdout, "\nconfiguration: the running rules differ from ") {
-		t.Errorf("where the rules differ: %v, %s", took, r.Stdout)
+	whole := series() // reads the running rules, for the hits of each
+	if took, r = fastest(whole/2, "status"); took > whole/2 || !strings.Contains(r.Stdout, "\nconfiguration: the running rules differ from ") {
+		t.Errorf("where the rules differ: %v, and %v with the rules; %s", took, whole, r.Stdout)
 	}
-	series()
 }

@@ -95,6 +95,9 @@ func (o overview) head() []string {
 	if o.sums.Rules > 0 {
 		decided = fmt.Sprintf("%d of them decided %d connections", o.sums.Rules, o.sums.Sum)
 	}
+	if o.sums.Sum == 1 {
+		decided = "1 of them decided 1 connection"
+	}
 	return []string{
 		o.sinceWords(),
 		"observers: " + strings.Join(o.Observers, " ") + libraryWords(o.Libraries),
