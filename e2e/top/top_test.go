@@ -171,6 +171,24 @@ func TestSuspend(t *testing.T) {
 	m.Wait("words from before", "ended 0")
 }
 
+// Stopped, and then continued in the background, it stays stopped; and ends when the shell tells it to.
+func TestSuspendedEnds(t *testing.T) {
+	h, _ := world(t)
+	script := fmt.Sprintf(`set -m; %s top; bg >/dev/null; until jobs | grep -q Stopped; do sleep 0.05; done; jobs
+kill %%1; wait; echo "ended $?"; read word`, harness.Binary(t))
+	m := open(t, h, 80, 24, nil, "bash", "-c", script)
+	m.Wait("domain-route on")
+	m.Press("\x1a")
+	if text := m.Wait("words from before", "Stopped", "ended 0"); strings.Contains(text, "domain-route on") {
+		t.Errorf("it draws:\n%s", text)
+	}
+	if m.Modes() != m.Before {
+		t.Error("the terminal's modes are left")
+	}
+	m.Press("x\n")
+	m.End()
+}
+
 // Without colours there are none, and without UTF-8 nothing but ASCII.
 func TestPlainTerminals(t *testing.T) {
 	h, connect := world(t)
