@@ -29,7 +29,7 @@ build: ## build bin/domain-route (needs Go only)
 
 .PHONY: man
 man: ## make the manual pages in bin/man (needs Go only)
-	go run ./man -version '$(VERSION)' -date "$$(date -u -d "@$$(scripts/version --epoch)" +%F)" bin/man
+	go run -trimpath ./man -version '$(VERSION)' -date "$$(date -u -d "@$$(scripts/version --epoch)" +%F)" bin/man
 
 .PHONY: install
 install: build man ## install for all users: PREFIX=/usr/local, DESTDIR= (needs Go only; root for the default)
