@@ -35,6 +35,7 @@ func (s *story) provider(endpoint string) {
 PrivateKey = %s
 Address = 10.66.0.2/32, fd00:66::2/128
 DNS = 10.66.0.1
+PostUp = true
 
 [Peer]
 PublicKey = %s

@@ -81,6 +81,7 @@ func TestEverythingBut(t *testing.T) {
 	other := s.MustAgent(lab.AgentOptions{OutsideCgroup: true, Timeout: 3 * time.Second})
 	s.leaves(other, "example.com", "eth0")
 	s.run("What is not a program's connection")
+	s.wantText(s.read("/etc/wireguard/wg0.conf"), "\nPostUp = true\n") // what was there before
 	s.goes("example.com", "wg0")
 	s.goes("example.org", "eth0")
 	s.leaves(other, "example.com", "wg0")
