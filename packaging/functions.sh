@@ -25,28 +25,41 @@ forbidden() {
 
 with_systemd() { [ -d /run/systemd/system ]; }
 
-# state prints started, stopped, foreign (of another layout) or the like; nothing if that cannot be told.
+# state PROGRAM prints started, stopped, foreign (of another layout) or the like; nothing if that cannot be told.
 state() {
-	[ -x "$DAEMON" ] || return 0
-	"$DAEMON" status -o json 2>/dev/null </dev/null | sed -n 's/^ *"state": "\([a-z]*\)".*/\1/p' | head -n 1
+	[ -x "$1" ] || return 0
+	"$1" status -o json 2>/dev/null </dev/null | sed -n 's/^ *"state": "\([a-z]*\)".*/\1/p' | head -n 1
 }
 
 # forget_saved removes what an earlier upgrade left.
 forget_saved() { rm -rf "$SAVED"; }
 
-# save keeps the rules that run and how they run, by the old program, for the new one.
+# save keeps the rules that run and how they run, by a program that understands them: the package's that is replaced, or
+# one that was installed by hand. What an upgrade before could not carry over stays until there is something newer.
 save() {
-	forget_saved
-	if in_chroot || [ ! -x "$DAEMON" ] || [ ! -d /sys/fs/bpf/domain-route ]; then return 0; fi
-	mkdir -m 0700 "$SAVED" 2>/dev/null || return 0
-	"$DAEMON" status -o json >"$SAVED/status.json" 2>/dev/null </dev/null || :
-	"$DAEMON" rule list >"$SAVED/rules" 2>/dev/null </dev/null || rm -f "$SAVED/rules"
+	if in_chroot || [ ! -d /sys/fs/bpf/domain-route ]; then return 0; fi
+	for old in "$DAEMON" /usr/local/sbin/domain-route; do
+		[ "$(state "$old")" = started ] || continue
+		if (
+			umask 077
+			mkdir -p "$SAVED"
+			"$old" status -o json >"$SAVED/status.new" && "$old" rule list >"$SAVED/rules.new"
+		) 2>/dev/null </dev/null; then
+			mv "$SAVED/status.new" "$SAVED/status.json"
+			mv "$SAVED/rules.new" "$SAVED/rules"
+			rm -f "$SAVED/failed"
+		else
+			rm -f "$SAVED/status.new" "$SAVED/rules.new"
+		fi
+		return 0
+	done
 }
 
 # saved KEY prints what status said of it, each value in a line.
 saved() {
 	sed -n -e "/^    \"$1\": \[\$/,/^    \]/s/^      \"\(.*\)\",\{0,1\}\$/\1/p" \
-		-e "s/^    \"$1\": \"\{0,1\}\([^\",]*\)\"\{0,1\},\{0,1\}\$/\1/p" "$SAVED/status.json" | grep -v '^\[$'
+		-e "s/^    \"$1\": \"\(.*\)\",\{0,1\}\$/\1/p" \
+		-e "s/^    \"$1\": \([a-z0-9]*\),\{0,1\}\$/\1/p" "$SAVED/status.json"
 }
 
 # settings prints the flags of start, one a line, with which the saved system ran.
@@ -57,7 +70,10 @@ settings() {
 	true) echo --history=yes ;;
 	false) echo --history=no ;;
 	esac
-	if [ "$(saved audit)" = true ]; then echo --audit=yes; fi
+	case $(saved audit) in
+	true) echo --audit=yes ;;
+	false) echo --audit=no ;;
+	esac
 }
 
 # restart_saved starts anew with the saved rules and settings; without the configuration where that is broken.
@@ -75,7 +91,7 @@ EOF
 
 # carry_over makes the saved rules run by programs of another layout.
 carry_over() {
-	if [ ! -s "$SAVED/rules" ]; then
+	if [ ! -e "$SAVED/rules" ]; then
 		say "what runs in the kernel is of another version, and goes on; this one takes its place by:"
 		say "    domain-route stop && domain-route start"
 		say "which forgets rules that are not in the configuration"
@@ -86,18 +102,33 @@ carry_over() {
 		say "names are asked for again, programs that keep them connect as if there were no rule"
 		forget_saved
 	else
+		: >"$SAVED/failed"
 		say "could not carry the rules over, see above; they are in $SAVED/rules until the next boot. Try again:"
-		say "    domain-route stop && domain-route start && domain-route apply -f $SAVED/rules"
+		say "    domain-route stop; domain-route start && domain-route apply -f $SAVED/rules"
 	fi
 	return 0
 }
 
-# take_over has this version's programs take the place of those that run. It fails if none do.
+# take_over has this version's programs take the place of those that run, which changes nothing else: whatever the
+# configuration says by now waits for a start. It fails if none run.
 take_over() {
 	if in_chroot; then return 0; fi
-	now=$(state)
+	now=$(state "$DAEMON")
 	case $now in
-	'' | stopped | unfinished) return 1 ;;
+	stopped | unfinished)
+		if [ -e "$SAVED/failed" ]; then
+			say "rules that an earlier upgrade could not carry over are in $SAVED/rules; they are back by:"
+			say "    domain-route start && domain-route apply -f $SAVED/rules"
+		else
+			forget_saved
+		fi
+		return 1
+		;;
+	'')
+		[ -d /sys/fs/bpf/domain-route ] || return 1
+		say "what runs in the kernel could not be looked at, and goes on: domain-route status tells why"
+		return 0
+		;;
 	esac
 	if forbidden restart; then
 		say "a policy forbids to restart it: what ran goes on until \`domain-route start\`"
@@ -106,14 +137,18 @@ take_over() {
 	case $now in
 	foreign) carry_over ;;
 	*)
-		if "$DAEMON" start --flush=no </dev/null; then
-			forget_saved
-		else
-			say "what ran before goes on; once that is mended: domain-route start"
-		fi
+		"$DAEMON" --config none start --flush=no </dev/null || say "what ran before goes on; once that is mended: domain-route start"
+		forget_saved
 		;;
 	esac
 	return 0
+}
+
+# tell_by_hand tells of what was installed by hand and goes before what the package brings.
+tell_by_hand() {
+	for other in /usr/local/sbin/domain-route /etc/systemd/system/domain-route.service /usr/local/lib/systemd/system/domain-route.service; do
+		if [ -f "$other" ]; then say "$other is there, too, and is taken in place of the package's: remove it"; fi
+	done
 }
 
 # halt removes everything from the kernel, whoever started it.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"debug/elf"
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,9 +18,9 @@ const top = "../.."
 
 // Versions of the packages. All programs are of this tree; that of otherLayout takes itself for one with other maps.
 const (
-	oldVersion  = "0.1.0"
-	otherLayout = "0.1.1"
-	newVersion  = "9.9.9"
+	oldVersion  = "0.1.0+test"
+	otherLayout = "0.1.1+test"
+	newVersion  = "9.9.9+test"
 )
 
 // builds are the packages that the tests install, built once.
@@ -59,19 +60,38 @@ func buildAll() {
 		out, builds.err = cmd.CombinedOutput()
 		builds.said = string(out)
 	}
-	script([]string{"VERSION=" + newVersion}, `scripts/package "$DIR"`)
+	// With all at once; what takes longest beside.
+	other := make(chan error, 1)
+	go func() { other <- buildOther(filepath.Join(builds.dir, "other")) }()
+	script([]string{"VERSION=" + newVersion, "COMPRESSION=gzip"}, `scripts/package "$DIR"`)
+	if err := <-other; builds.err == nil {
+		builds.err = err
+	}
 	// Another version is the same package with another program: that is quicker than to make it anew.
 	repack := `dpkg-deb -R "$DIR"/*` + newVersion + `*.deb "$DIR/$VERSION"
 sed -i "s/^Version: .*/Version: $VERSION-1/" "$DIR/$VERSION/DEBIAN/control"
-go build $FLAGS -trimpath -buildvcs=false -ldflags "-s -w -X github.com/domain-route/domain-route/internal/cli.version=$VERSION" \
-	-o "$DIR/$VERSION/usr/sbin/domain-route" ./cmd/domain-route
+install -m 0755 "$DIR/$PROGRAM" "$DIR/$VERSION/usr/sbin/domain-route"
 dpkg-deb -Zgzip -z1 -b "$DIR/$VERSION" "$DIR/domain-route_$VERSION-1_amd64.deb"
 rm -r "${DIR:?}/$VERSION"`
-	script([]string{"VERSION=" + oldVersion, "FLAGS="}, repack)
-	if builds.err == nil {
-		builds.err = overlayLayout(filepath.Join(builds.dir, "overlay"))
+	// The old one differs in its version alone, which is as long.
+	script(nil, `dpkg-deb --fsys-tarfile "$DIR"/*`+newVersion+`*.deb | tar -x -O ./usr/sbin/domain-route | sed 's/`+newVersion+`/`+oldVersion+`/g' >"$DIR/old"`)
+	script([]string{"VERSION=" + oldVersion, "PROGRAM=old"}, repack)
+	script([]string{"VERSION=" + otherLayout, "PROGRAM=other"}, repack)
+}
+
+// buildOther builds the program with another layout.
+func buildOther(to string) error {
+	if err := overlayLayout(to + ".overlay"); err != nil {
+		return err
 	}
-	script([]string{"VERSION=" + otherLayout, "FLAGS=-overlay=" + filepath.Join(builds.dir, "overlay")}, repack)
+	cmd := exec.Command("go", "build", "-overlay="+to+".overlay", "-trimpath", "-buildvcs=false",
+		"-ldflags", "-s -w -X github.com/domain-route/domain-route/internal/cli.version="+otherLayout, "-o", to, "./cmd/domain-route")
+	cmd.Dir = top
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%w\n%s", err, out)
+	}
+	return nil
 }
 
 // overlayLayout writes what has go build take another number for the layout.

@@ -187,6 +187,98 @@ func TestOtherLayoutFails(t *testing.T) {
 	if st, err := os.Stat(saved); err != nil || st.Mode().Perm() != 0o700 {
 		t.Errorf("%s: %v, %v", saved, st.Mode(), err)
 	}
+	// Once more, it works: the only copy of the rules was not thrown away by the next preinst.
+	s.configure("rules: []\n")
+	said(t, s.install(newVersion), "carried over")
+	if got := s.must(program, "rule", "list"); got != rules {
+		t.Errorf("rules were\n%sand are\n%s", rules, got)
+	}
+}
+
+// What was installed by hand and runs, of another layout, is carried over by the package that takes its place.
+func TestByHand(t *testing.T) {
+	for _, by := range []string{program, "/usr/local/sbin/domain-route"} {
+		t.Run(by, func(t *testing.T) {
+			h := newHost(t)
+			unpacked := t.TempDir()
+			run(t, "dpkg-deb", "-x", pack(t, "deb", otherLayout), unpacked)
+			run(t, "install", "-D", "-m", "0755", filepath.Join(unpacked, program), by)
+			t.Cleanup(func() { _ = os.Remove(by) })
+			h.must(by, "start", "--observe", "sockets")
+			h.must(by, "rule", "add", "added.test", "vpn0", "user=7")
+			rules := h.must(by, "rule", "list")
+			out := h.install(newVersion)
+			said(t, out, "carried over")
+			if by != program {
+				said(t, out, by+" is there, too")
+			}
+			if got := h.must(program, "rule", "list"); got != rules {
+				t.Errorf("rules were\n%sand are\n%s", rules, got)
+			}
+		})
+	}
+}
+
+// An upgrade changes how it runs in nothing, whatever the configuration says by now, with an error in it or not.
+func TestSettingsStay(t *testing.T) {
+	h := newHost(t)
+	h.install(oldVersion)
+	h.must(program, "start", "--observe", "sockets", "--audit=yes")
+	for _, text := range []string{"history: no\naudit: no\nobserve: [libc]\ncgroup: /sys/fs/cgroup\n", "rulez: []\n"} {
+		h.configure(text)
+		ids := h.ids()
+		said(t, h.install(newVersion), "updated; observers")
+		for name, id := range h.ids() {
+			if ids[name] == id {
+				t.Errorf("%s is the old program", name)
+			}
+		}
+		var status struct {
+			Observers      []string
+			History, Audit bool
+		}
+		h.JSON(&status, "status")
+		if len(status.Observers) != 1 || status.Observers[0] != "sockets" || !status.History || !status.Audit {
+			t.Errorf("with %q it runs otherwise than before: %+v", text, status)
+		}
+	}
+}
+
+// What dpkg calls when others' failures end what it had begun: what ran runs, what was off is off.
+func TestCalledOff(t *testing.T) {
+	h := newHost(t)
+	h.install(newVersion)
+	scripts := func(name string, args ...string) string {
+		return h.must("/var/lib/dpkg/info/domain-route."+name, args...)
+	}
+	h.must(program, "rule", "add", "added.test", "vpn0")
+	scripts("prerm", "remove", "in-favour", "other", "1")
+	h.nothingInKernel()
+	scripts("postinst", "abort-remove", "in-favour", "other", "1")
+	if got := h.must(program, "rule", "list"); got != "added.test vpn0\n" {
+		t.Errorf("after a removal that was called off the rules are %q", got)
+	}
+	scripts("preinst", "upgrade", newVersion+"-1", "99")
+	ids := h.ids()
+	scripts("postinst", "abort-upgrade", "99")
+	scripts("prerm", "deconfigure", "in-favour", "other", "1")
+	scripts("postinst", "abort-deconfigure", "in-favour", "other", "1")
+	for name, id := range h.ids() {
+		if ids[name] != id {
+			t.Errorf("%s was touched, although nothing was upgraded", name)
+		}
+	}
+	h.must(program, "stop")
+	scripts("prerm", "remove")
+	scripts("postinst", "abort-remove")
+	scripts("preinst", "upgrade", newVersion+"-1", "99")
+	scripts("postinst", "abort-upgrade", "99")
+	h.nothingInKernel()
+	scripts("preinst", "install", newVersion+"-1", "99")
+	scripts("postrm", "abort-install", newVersion+"-1", "99")
+	if _, err := os.Stat(saved); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%s is left: %v", saved, err)
+	}
 }
 
 // Where nothing was started, or a policy forbids it, packages come and go without a start, an update or a stop.
