@@ -302,3 +302,29 @@ func TestUnlearnt(t *testing.T) {
 		says(t, h, 2, nil, append([]string{"many.test"}, args...)...)
 	}
 }
+
+// That answers do not come is told in the first line: no IPv4 route, or what is strict about where they come from.
+func TestNoAnswers(t *testing.T) {
+	h := harness.Started(t)
+	a := h.MustAgent(lab.AgentOptions{UID: alice})
+	h.MustHost("name.test")
+	h.Must("rule", "add", "name.test", "vpn0")
+	_, err := a.Resolve(lab.Query{Name: "name.test"})
+	check(t, err)
+	to := []string{"name.test", "--process", fmt.Sprint(a.PID)}
+	strict := func(name, value string) {
+		t.Helper()
+		check(t, h.HostCommand(t.Context(), "sysctl", "-qw", "net.ipv4.conf."+name+".rp_filter="+value).Run())
+	}
+	strict("vpn0", "1")
+	strict("wan0", "1")
+	says(t, h, 0, []string{"name.test -> vpn0 (ifindex", "rp_filter is 1: the kernel drops IPv4 answers"}, to...)
+	h.Must("rule", "add", "name.test", "wan0")
+	if out := says(t, h, 0, []string{"name.test -> wan0 (ifindex"}, to...); strings.Contains(out, "rp_filter") {
+		t.Errorf("answers by wan0 come:\n%s", out)
+	}
+	h.Must("rule", "add", "name.test", "vpn0")
+	check(t, h.HostCommand(t.Context(), "ip", "route", "del", "default", "dev", "vpn0").Run())
+	says(t, h, 0, []string{"up); gets no answer: no route for", "gets no answer: no IPv4 route by vpn0, so it is taken for a neighbour",
+		"only its own network can be reached: ip route add default via GATEWAY dev vpn0 metric 9999"}, to...)
+}

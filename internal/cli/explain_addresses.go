@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/domain-route/domain-route/internal/dataplane"
+	"github.com/domain-route/domain-route/internal/doctor"
 )
 
 // mostAddresses is how many are told in the text.
@@ -87,6 +88,8 @@ func (r *explainResult) sayAddress(p *explainPage, label string, a explainAddres
 	case a.Route == nil:
 	case !a.Route.OK:
 		p.say("", 1, "fails at once: no %s route%s", family(a), byOrFor(a.Place))
+	case a.Route.Lost:
+		p.say("", 1, "gets no answer: no %s route%s, so it is taken for a neighbour", family(a), byOrFor(a.Place))
 	case a.Route.Foreign:
 		p.say("", 1, "from %s, which is no address of %s: answers come by another interface, or not at all", a.Route.Source, a.Place.Interface)
 	case a.Place.Mark != 0:
@@ -251,10 +254,10 @@ func (r *explainResult) sayInterface(p *explainPage, label string, i explainInte
 	default:
 		p.say("", 1, "no IPv6 address, but an IPv6 default route: connections by it over IPv6 have another interface's address, and time out")
 	}
-	if i.Ethernet && len(i.Default4) == 0 {
-		p.say("", 1, "without an IPv4 default route only its own network can be reached: ip route add default via GATEWAY dev %s metric 9999", i.Name)
+	if i.Ethernet && !i.facts.Routed4 {
+		p.say("", 1, "without an IPv4 default route only its own network can be reached: %s", doctor.RouteCure(i.facts, false))
 	}
-	if i.RPFilter == 1 {
+	if i.Drops {
 		p.say("", 1, "rp_filter is 1: the kernel drops IPv4 answers; sysctl -w net.ipv4.conf.%s.rp_filter=2", strings.ReplaceAll(i.Name, ".", "/"))
 	}
 }

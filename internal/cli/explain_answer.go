@@ -39,6 +39,10 @@ func (e *explainer) routes() error {
 		row := explainInterface{
 			Name: names[i], Exists: f.Exists, Ifindex: f.Index, Up: f.Up, Carrier: f.Carrier, Addrs: notNil(slices.Concat(f.Addrs4, f.Addrs6)),
 			Default4: defaults(f.Default4), Default6: defaults(f.Default6), RPFilter: f.RPFilter, Ethernet: f.Ethernet,
+			facts: f,
+		}
+		if row.Drops, err = e.drops(f); err != nil {
+			return err
 		}
 		e.result.Interfaces = append(e.result.Interfaces, row)
 	}
@@ -56,16 +60,38 @@ func (e *explainer) paths() error {
 		if err != nil && !errors.Is(err, netdev.ErrNoRoute) {
 			return err
 		}
-		foreign := a.Place.Interface != "" && path.Source.IsValid() && !e.result.has(a.Place.Interface, path.Source)
-		a.Route = &explainRoute{err == nil, path.Interface, path.Gateway, path.Source, foreign}
+		a.Route = &explainRoute{OK: err == nil, Interface: path.Interface, Gateway: path.Gateway, Source: path.Source}
+		i := slices.IndexFunc(e.result.Interfaces, func(i explainInterface) bool { return i.Name == a.Place.Interface })
+		if err != nil || i < 0 {
+			continue
+		}
+		by := e.result.Interfaces[i]
+		a.Route.Foreign = path.Source.IsValid() && !slices.ContainsFunc(by.Addrs, func(p netip.Prefix) bool { return p.Addr() == path.Source })
+		routed, err := netdev.HasRoute(by.facts.Device, a.Address)
+		if err != nil {
+			return err
+		}
+		a.Route.Lost = !routed
 	}
 	return nil
 }
 
-// has tells whether an interface has an address.
-func (r *explainResult) has(name string, addr netip.Addr) bool {
-	i := slices.IndexFunc(r.Interfaces, func(i explainInterface) bool { return i.Name == name })
-	return i >= 0 && slices.ContainsFunc(r.Interfaces[i].Addrs, func(p netip.Prefix) bool { return p.Addr() == addr })
+// drops tells whether the kernel drops IPv4 answers by an interface: where what is not bound goes by another one.
+func (e *explainer) drops(f netdev.Facts) (bool, error) {
+	if f.RPFilter != 1 {
+		return false, nil
+	}
+	to := netip.AddrFrom4([4]byte{192, 0, 2, 1})
+	for _, a := range e.result.Addresses {
+		if a.Place.Interface == f.Name && a.Address.Is4() {
+			to = a.Address
+		}
+	}
+	path, err := netdev.PathBy(to, "", 0, e.result.For.UID)
+	if errors.Is(err, netdev.ErrNoRoute) {
+		return true, nil
+	}
+	return path.Interface != f.Name, err
 }
 
 func defaults(routes []netdev.Route) []explainDefault {
@@ -110,7 +136,7 @@ func (e *explainer) verdict() (explainPlace, string) {
 
 // failing says of how many addresses connections fail although they are steered, for want of a route.
 func failing(all []explainAddress) string {
-	steered, six := 0, 0
+	steered, six, lost := 0, 0, 0
 	failed := map[string]int{}
 	for _, a := range all {
 		if a.Route == nil {
@@ -123,10 +149,17 @@ func failing(all []explainAddress) string {
 		if !a.Route.OK {
 			failed[family(a)]++
 		}
+		if a.Route.Lost {
+			lost++
+		}
 	}
 	switch n := failed["IPv4"] + failed["IPv6"]; {
-	case n == 0:
+	case n+lost == 0:
 		return ""
+	case lost == steered:
+		return "; gets no answer: no route"
+	case lost > 0:
+		return fmt.Sprintf("; %d of %d get no answer: no route", n+lost, steered)
 	case n == steered:
 		return "; fails at once: no route"
 	case failed["IPv4"] == 0 && n == six:

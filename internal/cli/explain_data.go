@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/domain-route/domain-route/internal/dataplane"
+	"github.com/domain-route/domain-route/internal/netdev"
 )
 
 // explainResult is what `explain` prints as JSON, and what its text is made of.
@@ -132,6 +133,7 @@ type explainRoute struct {
 	Interface string     `json:"interface"`
 	Gateway   netip.Addr `json:"gateway"`
 	Source    netip.Addr `json:"source"`
+	Lost      bool       `json:"lost"`    // there is no route: it is taken for a neighbour, which it is not
 	Foreign   bool       `json:"foreign"` // the source is no address of the interface: answers do not come back by it
 }
 
@@ -146,6 +148,9 @@ type explainInterface struct {
 	Default6 []explainDefault `json:"default6"`
 	RPFilter int              `json:"rp_filter"`
 	Ethernet bool             `json:"ethernet"`
+	Drops    bool             `json:"drops"` // the kernel drops IPv4 answers by it (rp_filter)
+
+	facts netdev.Facts
 }
 
 type explainDefault struct {

@@ -25,8 +25,7 @@ type Path struct {
 func PathBy(to netip.Addr, name string, mark, uid uint32) (Path, error) {
 	routes, err := netlink.RouteGetWithOptions(to.AsSlice(), &netlink.RouteGetOptions{Oif: name, Mark: mark, UID: &uid})
 	switch {
-	case errors.Is(err, unix.ENETUNREACH), errors.Is(err, unix.EHOSTUNREACH), errors.Is(err, unix.ENETDOWN), errors.Is(err, unix.EINVAL),
-		errors.Is(err, unix.EACCES):
+	case slices.ContainsFunc(noRoute, func(e unix.Errno) bool { return errors.Is(err, e) }):
 		return Path{}, ErrNoRoute
 	case err != nil:
 		return Path{}, fmt.Errorf("ask for the route to %v: %w", to, err)
