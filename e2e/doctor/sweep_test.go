@@ -64,7 +64,7 @@ func TestSwept(t *testing.T) {
 
 	dns := h.DNS.Addr4.String()
 	want := map[string]string{
-		dns:             "name-server the rule default sends what it is asked to tun5: it may not answer there",
+		dns:             "name-server the rule default sends what it is asked to tun5, where it may not answer",
 		"100.64.0.0/10": "tailscale the rule default sends Tailscale's network to tun5",
 		"tun5":          "tunnel-server , sends to its server " + server + " into the tunnel itself",
 	}

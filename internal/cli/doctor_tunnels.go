@@ -99,7 +99,8 @@ func sweptWarnings(s *dataplane.System, set *ruleset.Set, r ruleset.Rule) ([]str
 	f.Tunnels, _ = selfTunnels(s, func(find dataplane.Finder) (*dataplane.Judge, error) { return s.JudgePlanned(set, find) })
 	var all []string
 	for _, c := range doctor.Swept(f, r.Pattern) {
-		all = append(all, c.Subject+": "+c.Found+": "+c.Cure)
+		what := map[string]string{"name-server": "name server "}[c.ID]
+		all = append(all, what+c.Subject+": "+c.Found+": "+c.Cure)
 	}
 	return all, nil
 }

@@ -153,8 +153,8 @@ func (f *Facts) nameServer(a netip.Addr, r ruleset.Rule) Check {
 	case r.Target.Kind == ruleset.Interface && r.Target.End == ruleset.EndBlock && !slices.ContainsFunc(r.Target.Chain(), f.exists):
 		c.Level, c.Cure, c.Found = Fail, except, fmt.Sprintf("a rule sends what it is asked to %s, which does not exist: %s", r.Target, r.Pattern)
 	case sweeping(r):
-		c.Level, c.Cure = Warn, fmt.Sprintf("%s; or, if that is meant: domain-route rule add %s %s", except, a, r.Target)
-		c.Found = fmt.Sprintf("the rule %s sends what it is asked to %s: it may not answer there, nor does it while that is away", r.Pattern, r.Target)
+		c.Level, c.Cure = Warn, fmt.Sprintf("%s; or, if meant: domain-route rule add %s %s", except, a, r.Target)
+		c.Found = fmt.Sprintf("the rule %s sends what it is asked to %s, where it may not answer", r.Pattern, r.Target)
 	}
 	return c
 }

@@ -125,7 +125,7 @@ func resolverSeeds(t *testing.T) []seed {
 		{"blocked", func(f *Facts) { f.Rules = rules(t, "192.0.2.0/24 block") }, "name-server", Fail, "192.0.2.53: a rule blocks it", "domain-route rule add 192.0.2.53 direct"},
 		{"by what is gone", func(f *Facts) { f.Rules = rules(t, "default gone0") }, "name-server", Fail, "which does not exist", "192.0.2.53 direct"},
 		{"by an interface", func(f *Facts) { f.Rules = rules(t, "default wg0") }, "name-server", Warn, "192.0.2.53: the rule default sends what it is asked to wg0",
-			"domain-route rule add 192.0.2.53 direct; or, if that is meant: domain-route rule add 192.0.2.53 wg0"},
+			"domain-route rule add 192.0.2.53 direct; or, if meant: domain-route rule add 192.0.2.53 wg0"},
 		{"by an interface, of everything", func(f *Facts) { f.Rules = rules(t, "0.0.0.0/0 wg0") }, "name-server", Warn, "the rule 0.0.0.0/0", "direct"},
 		{"by an interface, as told", func(f *Facts) { f.Rules = rules(t, "default wg0", "192.0.2.53 wg0") }, "name-server", Note, "to wg0", ""},
 		{"excepted", func(f *Facts) { f.Rules = rules(t, "default wg0", "192.0.2.53 direct") }, "name-server", OK, "", ""},
