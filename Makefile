@@ -80,6 +80,12 @@ test: ## run every test (root); TESTFLAGS='-run NAME' passes on to go test
 	go vet ./...
 	go test -count=1 -p 1 -timeout 20m $(TESTFLAGS) ./...
 
+.PHONY: screens
+screens: ## write docs/screens.md anew, from the real program in the lab (root)
+	scripts/setup test
+	@$(MAKE) --no-print-directory build
+	go test -count=1 ./e2e/screens -update
+
 .PHONY: lint
 lint: ## golangci-lint, gofmt, clang-format, shellcheck
 	scripts/setup lint
