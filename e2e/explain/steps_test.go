@@ -294,7 +294,13 @@ func TestUnlearnt(t *testing.T) {
 	says(t, h, 0, []string{"by the default rule, unless its address is private or has a rule for"}, "other.test")
 	h.Must("rule", "del", "default")
 	says(t, h, 1, []string{"other.test -> direct (no rule), unless its address has a rule for"}, "other.test")
+	server := h.MustHost("known.test")
+	h.Must("rule", "add", "known.test", "vpn0")
+	root := h.MustAgent(lab.AgentOptions{})
+	_, err := root.Resolve(lab.Query{Name: "known.test"})
+	check(t, err)
 	outside := h.MustAgent(lab.AgentOptions{UID: alice, OutsideCgroup: true})
+	says(t, h, 1, []string{"learnt " + server.Addr4.String() + " -> left alone known.test"}, "known.test", "--process", fmt.Sprint(outside.PID))
 	if out := says(t, h, 1, []string{"left alone"}, "many.test", "--process", fmt.Sprint(outside.PID)); strings.Contains(out, "Who asks now is seen") {
 		t.Errorf("nothing of it is seen:\n%s", out)
 	}
@@ -303,7 +309,7 @@ func TestUnlearnt(t *testing.T) {
 	}
 }
 
-// That answers do not come is told in the first line: no IPv4 route, or what is strict about where they come from.
+// That answers hardly come is told in the first line: no IPv4 route, or what is strict about where they come from.
 func TestNoAnswers(t *testing.T) {
 	h := harness.Started(t)
 	a := h.MustAgent(lab.AgentOptions{UID: alice})
@@ -325,6 +331,6 @@ func TestNoAnswers(t *testing.T) {
 	}
 	h.Must("rule", "add", "name.test", "vpn0")
 	check(t, h.HostCommand(t.Context(), "ip", "route", "del", "default", "dev", "vpn0").Run())
-	says(t, h, 0, []string{"up); gets no answer: no route for", "gets no answer: no IPv4 route by vpn0, so it is taken for a neighbour",
+	says(t, h, 0, []string{"up); likely unanswered: no route for", "likely unanswered: no IPv4 route by vpn0, so it is taken for a neighbour",
 		"only its own network can be reached: ip route add default via GATEWAY dev vpn0 metric 9999"}, to...)
 }

@@ -89,7 +89,7 @@ func (r *explainResult) sayAddress(p *explainPage, label string, a explainAddres
 	case !a.Route.OK:
 		p.say("", 1, "fails at once: no %s route%s", family(a), byOrFor(a.Place))
 	case a.Route.Lost:
-		p.say("", 1, "gets no answer: no %s route%s, so it is taken for a neighbour", family(a), byOrFor(a.Place))
+		p.say("", 1, "likely unanswered: no %s route%s, so it is taken for a neighbour", family(a), byOrFor(a.Place))
 	case a.Route.Foreign:
 		p.say("", 1, "from %s, which is no address of %s: answers come by another interface, or not at all", a.Route.Source, a.Place.Interface)
 	case a.Place.Mark != 0:

@@ -157,9 +157,9 @@ func failing(all []explainAddress) string {
 	case n+lost == 0:
 		return ""
 	case lost == steered:
-		return "; gets no answer: no route"
+		return "; likely unanswered: no route"
 	case lost > 0:
-		return fmt.Sprintf("; %d of %d get no answer: no route", n+lost, steered)
+		return fmt.Sprintf("; %d of %d fail or are likely unanswered: no route", n+lost, steered)
 	case n == steered:
 		return "; fails at once: no route"
 	case failed["IPv4"] == 0 && n == six:
@@ -248,6 +248,8 @@ func (r *explainResult) saysAddress(a explainAddress) string {
 		return "left alone (loopback, link-local or multicast)"
 	case a.Alone == dataplane.AloneOwn:
 		return "left alone (an address of this host)"
+	case r.unseen() != "":
+		return "left alone"
 	case says != "direct":
 		return says
 	case a.By == dataplane.ByNone:
