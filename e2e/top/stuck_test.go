@@ -15,8 +15,7 @@ import (
 )
 
 // Where nobody reads what it draws it ends nevertheless when it is told to, and leaves the terminal's modes as they were.
-func TestNobodyReads(t *testing.T) {
-	h := harness.Started(t)
+func testNobodyReads(t *testing.T, h *harness.Host, _ func(string)) {
 	ours, tty, err := pty.Open()
 	check(t, err)
 	defer ours.Close()

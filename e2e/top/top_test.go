@@ -79,16 +79,40 @@ func TestShows(t *testing.T) {
 	}
 	h.Must("stop")
 	m.Wait("OFF: domain-route start")
+	m.Press("\x1b")
+	m.Wait("s sort") // no filter
+	h.Must("start", "--cgroup", h.Cgroup)
+	h.Must("rule", "add", "again.example", "vpn0")
+	m.Wait("domain-route on", "rules 1")
+	again := h.MustHost("again.example")
+	a := h.MustAgent(lab.AgentOptions{})
+	eventually(t, "the events of what was started again", func() bool { // it watches again within a second
+		_, err := a.Resolve(lab.Query{Name: "again.example", Type: dns.TypeA})
+		check(t, err)
+		_, _ = a.DialTCP(netip.AddrPortFrom(again.Addr4, lab.EchoPort))
+		text := m.Text()
+		return strings.Contains(text, "learnt ") && strings.Contains(text, " again.example")
+	})
 	m.Press("q")
 	if code := m.End(); code != 0 {
 		t.Errorf("exit %d", code)
 	}
 }
 
-// However it ends, the terminal is as it was.
-func TestEnds(t *testing.T) {
+// What it does to a terminal, on one host.
+func TestTerminal(t *testing.T) {
 	h, connect := world(t)
 	connect("www.example.com")
+	for name, test := range map[string]func(*testing.T, *harness.Host, func(string)){
+		"ends": testEnds, "guard killed": testGuardKilled, "nobody reads": testNobodyReads, "suspended": testSuspend,
+		"suspended, ends": testSuspendedEnds, "plain": testPlainTerminals,
+	} {
+		t.Run(name, func(t *testing.T) { test(t, h, connect) })
+	}
+}
+
+// However it ends, the terminal is as it was.
+func testEnds(t *testing.T, h *harness.Host, _ func(string)) {
 	for _, c := range []struct {
 		how  string
 		do   func(*testing.T, *terminal.Terminal)
@@ -109,6 +133,10 @@ func TestEnds(t *testing.T) {
 			if screen, _ := m.Main(); screen {
 				t.Error("it draws over the main screen")
 			}
+			// Nothing is drawn before the alternate screen is there.
+			if _, drawn, _ := strings.Cut(m.Written(), "$ "); !strings.HasPrefix(drawn, "\x1b[?1049h") {
+				t.Errorf("it begins with %q", drawn[:min(len(drawn), 60)])
+			}
 			c.do(t, m)
 			wantAsBefore(t, m, c.how)
 			if code := m.End(); code != c.code {
@@ -124,8 +152,7 @@ func TestEnds(t *testing.T) {
 }
 
 // With what guards killed, what draws ends by itself, also where a shell keeps the session.
-func TestGuardKilled(t *testing.T) {
-	h, _ := world(t)
+func testGuardKilled(t *testing.T, h *harness.Host, _ func(string)) {
 	m := open(t, h, 80, 24, nil, "/bin/sh", "-c", harness.Binary(t)+" top; read word")
 	m.Wait("domain-route on")
 	signal(t, child(t, m), unix.SIGKILL)
@@ -137,22 +164,8 @@ func TestGuardKilled(t *testing.T) {
 	wantAsBefore(t, m, "SIGKILL of what guards")
 }
 
-// Nothing is drawn before the alternate screen is there.
-func TestBegins(t *testing.T) {
-	h, _ := world(t)
-	m := open(t, h, 80, 24, nil)
-	m.Wait("domain-route on")
-	m.Press("q")
-	m.End()
-	if _, drawn, _ := strings.Cut(m.Written(), "$ "); !strings.HasPrefix(drawn, "\x1b[?1049h") {
-		t.Errorf("it begins with %q", drawn[:min(len(drawn), 60)])
-	}
-}
-
 // Ctrl-Z goes to the shell, with the terminal as it was, and fg comes back.
-func TestSuspend(t *testing.T) {
-	h, connect := world(t)
-	connect("www.example.com")
+func testSuspend(t *testing.T, h *harness.Host, _ func(string)) {
 	script := fmt.Sprintf(`set -m; %s top; echo "stopped $?"; read word; fg >/dev/null; echo "ended $?"`, harness.Binary(t))
 	m := open(t, h, 80, 24, nil, "/bin/sh", "-c", script)
 	m.Wait("domain-route on", "does not exist")
@@ -172,8 +185,7 @@ func TestSuspend(t *testing.T) {
 }
 
 // Stopped, and then continued in the background, it stays stopped; and ends when the shell tells it to.
-func TestSuspendedEnds(t *testing.T) {
-	h, _ := world(t)
+func testSuspendedEnds(t *testing.T, h *harness.Host, _ func(string)) {
 	script := fmt.Sprintf(`set -m; %s top; bg >/dev/null; until jobs | grep -q Stopped; do sleep 0.05; done; jobs
 kill %%1; wait; echo "ended $?"; read word`, harness.Binary(t))
 	m := open(t, h, 80, 24, nil, "bash", "-c", script)
@@ -190,9 +202,7 @@ kill %%1; wait; echo "ended $?"; read word`, harness.Binary(t))
 }
 
 // Without colours there are none, and without UTF-8 nothing but ASCII.
-func TestPlainTerminals(t *testing.T) {
-	h, connect := world(t)
-	connect("www.example.com")
+func testPlainTerminals(t *testing.T, h *harness.Host, connect func(string)) {
 	kinds := []struct {
 		env     []string
 		colours bool
@@ -231,9 +241,16 @@ func TestPlainTerminals(t *testing.T) {
 func TestWatchOnTerminal(t *testing.T) {
 	h, connect := world(t)
 	m := open(t, h, 80, 24, nil, harness.Binary(t), "watch", "--name", "example.com")
-	m.Wait("TIME     KIND    PROCESS       NAME               ADDRESS           WHERE")
+	m.Wait("TIME     KIND    PROCESS       NAME            ADDRESS           WHERE")
 	connect("www.example.com")
-	t.Logf("\n%s", m.Wait("learnt ", "steered exe/", "www.example.com", "vpn0"))
+	t.Logf("\n%s", m.Wait("learnt ", "steered exe/", "www.example.com", "vpn0, sockets"))
+	// In a wider one the lines are wider, under a heading of their own.
+	m.Resize(200, 24)
+	eventually(t, "the wider columns", func() bool {
+		connect("www.example.com")
+		text := m.Text()
+		return strings.Contains(text, "USER") && strings.Contains(text, "vpn0, sockets, 60 s")
+	})
 	m.Press("\x03")
 	if code := m.End(); code != 0 {
 		t.Errorf("Ctrl-C: exit %d", code)

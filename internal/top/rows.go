@@ -54,7 +54,7 @@ var layouts = [panes][]column{
 	},
 	paneNames: {
 		{heading: "NAME", least: 18, most: 60, end: true}, {heading: "ADDRESS", least: 15, most: 39, extra: 1}, {heading: "LEARNT BY", least: 12, most: 24, extra: 3},
-		{heading: "LEFT", least: 6, most: 6, right: true, extra: 4}, {heading: "TARGET", least: 8, most: 24}, {heading: "", least: 8, most: 8, extra: 2},
+		{heading: "LEFT", least: 7, most: 8, right: true, extra: 4}, {heading: "TARGET", least: 8, most: 24}, {heading: "", least: 8, most: 8, extra: 2},
 	},
 	paneLeaks: {
 		{heading: "LEAK", least: 8, most: 8}, {heading: "NAME", least: 18, most: 60, end: true}, {heading: "ADDRESS", least: 17, most: 45, extra: 1, port: true},
@@ -327,7 +327,7 @@ func (m *Model) nameRow(n *dataplane.Standing) row {
 		t = quiet
 	}
 	name := nameText(n.Name)
-	cells := []string{dash(name), addrText(n.Address), by, strconv.Itoa(int(n.TTL / time.Second)), target, word}
+	cells := []string{dash(name), addrText(n.Address), by, left(n.TTL), target, word}
 	for i, c := range cells {
 		cells[i] = m.o.Printable(c)
 	}
@@ -335,6 +335,14 @@ func (m *Model) nameRow(n *dataplane.Standing) row {
 		id: strings.Join([]string{cells[0], cells[1], by}, " "), cells: cells, tone: t,
 		subject: Subject{Arg: cmp.Or(name, addrText(n.Address)), PID: n.PID, UID: n.UID},
 	}
+}
+
+// left is how long an answer is good for; names stay known beyond it.
+func left(ttl time.Duration) string {
+	if ttl < 0 {
+		return "past"
+	}
+	return fmt.Sprintf("%d s", ttl/time.Second)
 }
 
 func (m *Model) leakRows() []row {
