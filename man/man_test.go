@@ -118,6 +118,15 @@ func TestNothingStale(t *testing.T) {
 	}
 }
 
+// No Markdown is left in what a reader sees.
+func TestNoMarkup(t *testing.T) {
+	for name := range pages("1", "2026-11-23") {
+		for _, m := range regexp.MustCompile("(?m)^.*(\\\\[^\\s]|\\*\\*|####|```).*$").FindAllString(rendered(t, name), -1) {
+			t.Errorf("%s: %s", name, strings.TrimSpace(m))
+		}
+	}
+}
+
 // Exactly the exit codes there are.
 func TestExitCodes(t *testing.T) {
 	_, section, _ := strings.Cut(program, "# EXIT STATUS\n")

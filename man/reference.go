@@ -30,7 +30,9 @@ func tell(b *strings.Builder, root, cmd *cobra.Command) {
 		if cmd.Long == "" {
 			fmt.Fprintf(b, "%s.\n\n", escape(cmd.Short))
 		} else {
-			fmt.Fprintf(b, "%s.\n\n%s\n\n", escape(cmd.Short), prose(cmd.Long))
+			// What cobra tells of where each shell wants its script, packages and make install know.
+			long, _, _ := strings.Cut(cmd.Long, "\n\nTo load completions")
+			fmt.Fprintf(b, "%s.\n\n%s\n\n", escape(cmd.Short), prose(long))
 		}
 		b.WriteString(flags(cmd.LocalNonPersistentFlags()))
 		if cmd.Example != "" {
@@ -81,7 +83,7 @@ func prose(text string) string {
 	var out []string
 	indented := false
 	for _, line := range strings.Split(text, "\n") {
-		is := strings.HasPrefix(line, "    ")
+		is := strings.HasPrefix(line, "    ") || strings.HasPrefix(line, "\t")
 		if is != indented && line != "" {
 			out = append(out, "")
 			indented = is
