@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -37,23 +38,32 @@ func (r *explainResult) sayAddresses(p *explainPage) {
 	r.sayElsewhere(p, label)
 }
 
-// sayElsewhere says who learnt the name for himself alone.
+// sayElsewhere says who learnt the name for himself alone: the processes of one user together.
 func (r *explainResult) sayElsewhere(p *explainPage, label string) {
-	addrs := map[string]int{}
+	type group struct{ processes, addrs map[string]bool }
+	groups := map[string]*group{}
 	var order []string
 	for _, l := range r.Elsewhere {
-		who := r.whoText(l.Level, l.PID, l.UID)
-		if addrs[who] == 0 {
-			order = append(order, who)
+		user := string(l.Level) + " " + userText(l.UID, userName(l.UID))
+		if groups[user] == nil {
+			groups[user] = &group{map[string]bool{}, map[string]bool{}}
+			order = append(order, user)
 		}
-		addrs[who]++
+		groups[user].processes[r.whoText(l.Level, l.PID, l.UID)] = true
+		groups[user].addrs[l.Address.String()] = true
 	}
-	for i, who := range order {
+	for i, user := range order {
+		g := groups[user]
 		if i == mostAddresses {
 			p.say("", 0, "and %d others", len(order)-i)
 			break
 		}
-		p.say(label, 0, "%s, %s: does not count here", who, addresses(addrs[who]))
+		who := fmt.Sprintf("%d processes of user %s, together", len(g.processes), strings.TrimPrefix(user, string(dataplane.LevelProcess)+" "))
+		counts := "do not count here"
+		if len(g.processes) == 1 {
+			who, counts = slices.Collect(maps.Keys(g.processes))[0]+",", "does not count here"
+		}
+		p.say(label, 0, "%s %s: %s", who, addresses(len(g.addrs)), counts)
 		label = ""
 	}
 }
