@@ -86,7 +86,9 @@ $(settings)
 EOF
 	"$DAEMON" stop </dev/null || return 1
 	"$DAEMON" start "$@" </dev/null || "$DAEMON" --config none start "$@" </dev/null || return 1
-	"$DAEMON" apply --quiet --allow-empty -f "$SAVED/rules" </dev/null
+	"$DAEMON" apply --quiet --allow-empty -f "$SAVED/rules" </dev/null || return 1
+	# Again, now that the rules are there: it looks up their names, which were forgotten.
+	"$DAEMON" --config none start --flush=no </dev/null || :
 }
 
 # carry_over makes the saved rules run by programs of another layout.
@@ -98,8 +100,9 @@ carry_over() {
 		return 0
 	fi
 	if restart_saved; then
-		say "the programs in the kernel are new; rules and settings were carried over, and learnt names are forgotten: until"
-		say "names are asked for again, programs that keep them connect as if there were no rule"
+		say "the programs in the kernel are new; rules and settings were carried over, and learnt names are forgotten."
+		say "Those of rules were looked up anew, see above; until others are asked for again, programs that keep them connect as"
+		say "if there were no rule"
 		forget_saved
 	else
 		: >"$SAVED/failed"
