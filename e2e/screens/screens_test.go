@@ -80,6 +80,9 @@ func TestScreens(t *testing.T) {
 	out.WriteString(preface)
 	for _, s := range screens {
 		text := w.tidy(s.make(w, s.args))
+		if strings.TrimSpace(text) == "" {
+			t.Errorf("%s prints nothing", s.title)
+		}
 		fmt.Fprintf(&out, "\n## %s\n%s\n\n```text\n%s```\n", s.title, s.text, text)
 		have, _, _ := strings.Cut(section(string(before), s.title), "\n## ")
 		if diff := cmp.Diff(words(have), words(s.text+text)); diff != "" && !s.machine && !*update {
@@ -197,7 +200,7 @@ func (w *world) watch(args []string) string {
 
 // tidy takes away what is the lab's.
 func (w *world) tidy(text string) string {
-	text = strings.NewReplacer("--config "+w.config+" ", "", w.Dir, "/etc/domain-route", w.Cgroup, "/sys/fs/cgroup", "^C", "").Replace(text)
+	text = strings.NewReplacer("--config "+w.config+" ", "", w.Dir, "/etc/domain-route", w.Cgroup, "/sys/fs/cgroup", "/"+filepath.Base(w.Cgroup), "/", "^C", "").Replace(text)
 	var lines []string
 	for line := range strings.SplitSeq(strings.TrimRight(text, "\n "), "\n") {
 		lines = append(lines, strings.TrimRight(line, " "))
