@@ -9,10 +9,9 @@ import (
 	"github.com/domain-route/domain-route/internal/lab"
 )
 
-// An unconnected socket's first datagram does not leave by the wrong interface, whether the kernel sends it again by
+// datagrams: an unconnected socket's first one does not leave by the wrong interface, whether the kernel sends it again by
 // itself or the program has to; and a mark is set.
-func TestDatagrams(t *testing.T) {
-	h := harness.Started(t)
+func datagrams(t *testing.T, h *harness.Host) {
 	server, marked := h.MustHost("datagram.test"), h.MustHost("marked.test")
 	apply(t, h, "datagram.test vpn0", "marked.test mark:0x23")
 	for _, uid := range []uint32{0, 4242} {

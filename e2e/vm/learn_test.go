@@ -26,9 +26,17 @@ func ways(h *harness.Host) []lab.Query {
 	}
 }
 
-// Names are learnt over UDP and TCP, IPv4 and IPv6, and connections to them steered in every way.
-func TestLearnAndSteer(t *testing.T) {
+// What one lab is enough for: lab and start take most of the time.
+func TestNames(t *testing.T) {
 	h := harness.Started(t)
+	t.Run("learn and steer", func(t *testing.T) { learnAndSteer(t, h) })
+	t.Run("forty addresses", func(t *testing.T) { fortyAddresses(t, h) })
+	t.Run("datagrams", func(t *testing.T) { datagrams(t, h) })
+	t.Run("long names", func(t *testing.T) { longNames(t, h) })
+}
+
+// learnAndSteer: names are learnt over UDP and TCP, IPv4 and IPv6, and connections to them steered in every way.
+func learnAndSteer(t *testing.T, h *harness.Host) {
 	a := agent(h, lab.AgentOptions{})
 	h.Must("rule", "add", "example.test", "vpn0")
 	other := h.MustHost("other.test")
@@ -51,9 +59,8 @@ func TestLearnAndSteer(t *testing.T) {
 	}
 }
 
-// The longest name there can be, of 255 bytes on the wire, and one of 127 labels.
-func TestLongNames(t *testing.T) {
-	h := harness.Started(t)
+// longNames: the longest name there can be, of 255 bytes on the wire, and one of 127 labels.
+func longNames(t *testing.T, h *harness.Host) {
 	a := agent(h, lab.AgentOptions{})
 	label := strings.Repeat("a", 63)
 	longest := strings.Join([]string{label, label, label, strings.Repeat("b", 56), "test"}, ".")
@@ -72,9 +79,8 @@ func TestLongNames(t *testing.T) {
 	}
 }
 
-// Forty addresses in one answer, which is more than a linear packet holds.
-func TestFortyAddresses(t *testing.T) {
-	h := harness.Started(t)
+// fortyAddresses are in one answer, which is more than a linear packet holds.
+func fortyAddresses(t *testing.T, h *harness.Host) {
 	a := agent(h, lab.AgentOptions{})
 	h.Must("rule", "add", "many.test", "vpn0")
 	var all []lab.Host

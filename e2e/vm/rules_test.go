@@ -13,10 +13,15 @@ import (
 	"github.com/domain-route/domain-route/internal/lab"
 )
 
-// Rules for cgroups and users: where the kernel keeps the path of a cgroup differs between versions.
-func TestConditions(t *testing.T) {
+func TestRules(t *testing.T) {
 	h := harness.Started(t)
 	check(t, h.AddUplink("lte0", lab.UplinkOptions{}))
+	t.Run("conditions", func(t *testing.T) { conditions(t, h) })
+	t.Run("addresses", func(t *testing.T) { addresses(t, h) })
+}
+
+// conditions: cgroups and users. Where the kernel keeps the path of a cgroup differs between versions.
+func conditions(t *testing.T, h *harness.Host) {
 	to := h.MustHost("site.test")
 	root, err := lab.CgroupRoot()
 	check(t, err)
@@ -54,10 +59,8 @@ func TestConditions(t *testing.T) {
 	}
 }
 
-// The longest prefix decides, and a rule for all of IPv6 is not one for IPv4.
-func TestAddresses(t *testing.T) {
-	h := harness.Started(t)
-	check(t, h.AddUplink("lte0", lab.UplinkOptions{}))
+// addresses: the longest prefix decides, and a rule for all of IPv6 is not one for IPv4.
+func addresses(t *testing.T, h *harness.Host) {
 	a := agent(h, lab.AgentOptions{})
 	apply(t, h, "203.0.0.0/16 vpn0", "203.0.113.0/24 lte0", "203.0.113.7 direct", "10.1.0.0/16 vpn0",
 		"::/0 vpn0", "2001:db8:7::/48 lte0", "2001:db8:7::7 direct")
