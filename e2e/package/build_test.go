@@ -63,7 +63,7 @@ func buildAll() {
 	// With all at once; what takes longest beside.
 	other := make(chan error, 1)
 	go func() { other <- buildOther(filepath.Join(builds.dir, "other")) }()
-	script([]string{"VERSION=" + newVersion, "COMPRESSION=gzip"}, `scripts/package "$DIR"`)
+	script([]string{"VERSION=" + newVersion}, `scripts/package "$DIR"`)
 	if err := <-other; builds.err == nil {
 		builds.err = err
 	}
