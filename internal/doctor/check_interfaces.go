@@ -91,7 +91,7 @@ func link(f *Facts, l netdev.Facts) []Check {
 		all = append(all, Check{ID: "interface-down", Level: Fail, Found: "is up and has no carrier: nothing passes" + f.stays(l.Name),
 			Cure: "plug its cable in, or connect it" + f.orAway(l) + "; see: ip link show " + name})
 	}
-	if l.RPFilter == 1 {
+	if l.RPFilter == 1 && !l.Main4 {
 		// sysctl wants the dots of a name as slashes.
 		all = append(all, Check{ID: "rp-filter", Level: Fail, Found: "rp_filter is 1: the kernel drops the IPv4 answers to what is steered there",
 			Cure: "sysctl -w net.ipv4.conf." + quote(strings.ReplaceAll(l.Name, ".", "/")) + ".rp_filter=2"})

@@ -98,6 +98,15 @@ func TestSound(t *testing.T) {
 	}
 }
 
+// A strict reverse path is no harm where the host's own default route is by the interface, too.
+func TestStrictOnTheWayOut(t *testing.T) {
+	f := soundFacts(t)
+	f.Links[0].RPFilter, f.Links[0].Main4 = 1, true
+	if all := Examine(f); !Sound(all) {
+		t.Errorf("%+v", all)
+	}
+}
+
 // seed is one thing that is other than on a sound host, and what is to be said of it.
 type seed struct {
 	what  string

@@ -33,6 +33,7 @@ type Facts struct {
 	Routed4, Routed6   bool           // a socket that is bound to it finds a route to addresses elsewhere, see HasRoute
 	Other4, Other6     bool           // the main table has a default route by another interface
 	RPFilter           int            // 0 to 2, the larger of its own and that of all
+	Main4              bool           // by it go those that are not bound, of IPv4, so that a strict RPFilter takes answers by it
 }
 
 // FactsOf looks at one interface, by name. That it does not exist is no error.
@@ -58,12 +59,18 @@ func AllFacts(names []string) ([]Facts, error) {
 			return nil, fmt.Errorf("list the routes: %w", err)
 		}
 	}
+	// To the last of them, which is nobody's own: not of documentation.
+	unbound, err := PathBy(elsewhere[0][len(elsewhere[0])-1], "", 0, 0)
+	if err != nil && !errors.Is(err, ErrNoRoute) {
+		return nil, err
+	}
 	for i, name := range names {
 		f, err := lookAt(name)
 		if err != nil {
 			return nil, err
 		}
 		if f.Exists {
+			f.Main4 = unbound.Interface == f.Name
 			if err := f.route(routes); err != nil {
 				return nil, err
 			}

@@ -84,6 +84,7 @@ func TestFacts(t *testing.T) {
 	want[0].Default6 = []Route{{Metric: 7, Table: unix.RT_TABLE_MAIN}}
 	want[0].Routed4, want[0].Routed6, want[1].Other4, want[1].Other6 = true, true, true, true
 	want[0].RPFilter, want[1].RPFilter = 1, 1
+	want[0].Main4 = true
 	same()
 }
 
