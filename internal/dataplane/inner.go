@@ -92,7 +92,9 @@ func update[K, V any](m *ebpf.Map, keys []K, values []V) error {
 		if err == nil || !errors.Is(err, unix.ENOMEM) || tries == outOfMemory {
 			return err
 		}
-		keys, values = keys[done:], values[done:]
+		if done < len(keys) { // else the kernel had no memory to begin with, and left the number as it was asked
+			keys, values = keys[done:], values[done:]
+		}
 		time.Sleep(time.Millisecond)
 	}
 }
