@@ -74,7 +74,8 @@ func tryAcquire(create bool, patience time.Duration) (*lock, error) {
 }
 
 // flock locks an open directory, or closes it. It waits for so long, and again if somebody else got the lock meanwhile. The
-// system call has no time-out, so that it waits beside us; a goroutine that goes on waiting ends with the process.
+// system call has no time-out, so that it waits beside us; a goroutine that goes on waiting gives the lock back at once, or ends with
+// the process.
 func flock(dir *os.File, patience time.Duration) error {
 	if unix.Flock(int(dir.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil {
 		return nil
@@ -102,6 +103,7 @@ func flock(dir *os.File, patience time.Duration) error {
 		case <-time.After(patience):
 			now := changed(dir)
 			if now.Equal(held) {
+				go func() { <-done; dir.Close() }() // nobody would give the lock back
 				return errLocked
 			}
 			held = now

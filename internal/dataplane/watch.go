@@ -11,7 +11,6 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/ringbuf"
-	"golang.org/x/sys/unix"
 )
 
 // WatchOptions say which events a watcher wants.
@@ -100,7 +99,7 @@ func (w *Watcher) begin() error {
 	if w.slot, w.owner, err = w.system.addWatcher(w.buffer); err != nil {
 		return err
 	}
-	atomic.OrUint64(&w.system.shared().Watching, watcherBits(w.slot, w.all))
+	w.tellMe()
 	return nil
 }
 
@@ -134,47 +133,55 @@ func (w *Watcher) isOver() bool {
 }
 
 // renew says that the watcher is still there. If the lease ran out, because the machine slept or the process was stopped,
-// nobody knows what it missed: that is one loss.
+// nobody knows what it missed: that is one loss. Where another command has the lock, it is tried again by the next.
 func (w *Watcher) renew() {
 	w.mutex.Lock()
 	defer w.mutex.Unlock()
-	place := w.page.at(w.slot)
-	now := bootTime()
-	lapsed := now > atomic.LoadUint64(&place.Lease)
-	if lapsed {
-		w.lost++
-		if !w.enterAnew() {
+	switch {
+	case !w.page.at(w.slot).prolong(w.owner):
+		l, err := tryAcquire(false, 0)
+		if err != nil {
 			return
 		}
-		place = w.page.at(w.slot)
+		defer l.release()
+		if w.enterAnew() != nil {
+			return
+		}
+	case w.isTold():
+		return
 	}
-	atomic.StoreUint64(&place.Lease, now+uint64(lease))
-	if bits := watcherBits(w.slot, w.all); atomic.LoadUint64(&w.system.shared().Watching)&bits != bits {
-		atomic.OrUint64(&w.system.shared().Watching, bits)
-	}
+	// A program that took the lease for over, in the moment in which it was renewed, cleared the bits, too.
+	w.lost++
+	w.tellMe()
 }
 
 // enterAnew makes sure that the slot is this watcher's: with the lease over, another command may have cleared it, and another
-// watcher taken it. False: it could not be had now.
-func (w *Watcher) enterAnew() bool {
-	l, err := tryAcquire(false, renewal)
-	if err != nil {
-		return false
-	}
-	defer l.release()
+// watcher taken it. The lock is held.
+func (w *Watcher) enterAnew() error {
 	used, now, err := w.system.watcher(w.slot)
 	if err != nil {
-		return false
+		return err
 	}
 	if used && now.Owner == w.owner {
-		return true
+		atomic.StoreUint64(&w.page.at(w.slot).Lease, bootTime()+uint64(lease))
+		return nil
 	}
 	slot, owner, err := w.system.addWatcher(w.buffer)
 	if err != nil {
-		return false
+		return err
 	}
+	w.lost += w.lostHere()
 	w.slot, w.owner = slot, owner
-	return true
+	return nil
+}
+
+func (w *Watcher) isTold() bool {
+	bits := watcherBits(w.slot, w.all)
+	return atomic.LoadUint64(&w.system.shared().Watching)&bits == bits
+}
+
+func (w *Watcher) tellMe() {
+	atomic.OrUint64(&w.system.shared().Watching, watcherBits(w.slot, w.all))
 }
 
 // Lost is how many events there was no room for. After Close it goes on telling.
@@ -305,7 +312,7 @@ func (w *Watcher) free() {
 		w.buffer.Close()
 	}
 	if w.page != nil {
-		_ = unix.Munmap(w.page)
+		w.page.free()
 	}
 	if w.system != nil {
 		w.system.closeMaps()

@@ -44,13 +44,27 @@ func (s *System) sweepWatchers() error {
 		if err != nil {
 			return err
 		}
-		if used && bootTime() > w.Lease {
-			if err := s.dropWatcher(slot); err != nil {
-				return err
-			}
+		if !used || bootTime() <= w.Lease {
+			continue
+		}
+		if err := s.endLease(slot, w.Lease); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// endLease takes the buffer of a watcher away whose lease is over, unless it has prolonged it since.
+func (s *System) endLease(slot uint32, lease uint64) error {
+	page, err := s.mapWatchers()
+	if err != nil {
+		return err
+	}
+	defer page.free()
+	if lease != 0 && !atomic.CompareAndSwapUint64(&page.at(slot).Lease, lease, 0) {
+		return nil
+	}
+	return s.dropWatcher(slot)
 }
 
 // watcher reads who is in a slot.
@@ -118,6 +132,16 @@ func (s *System) mapWatchers() (watcherPage, error) {
 	return memory, nil
 }
 
+func (p watcherPage) free() { _ = unix.Munmap(p) }
+
 func (p watcherPage) at(slot uint32) *learnWatcher {
 	return (*learnWatcher)(unsafe.Pointer(&p[uintptr(slot)*unsafe.Sizeof(learnWatcher{})]))
+}
+
+// prolong renews a lease. False: it is over, or the slot another watcher's by now. By compare and swap, since whoever ends a lease that is
+// over does that, too.
+func (w *learnWatcher) prolong(owner uint64) bool {
+	until := atomic.LoadUint64(&w.Lease)
+	now := bootTime()
+	return atomic.LoadUint64(&w.Owner) == owner && now <= until && atomic.CompareAndSwapUint64(&w.Lease, until, now+uint64(lease))
 }
