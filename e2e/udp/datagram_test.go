@@ -174,3 +174,20 @@ func TestDefaultRule(t *testing.T) {
 		w.talker(t, a, way, "its own rule").say("bank:EINTR bank:vpn0")
 	})
 }
+
+// An update leaves what has the kernel make system calls again.
+func TestUpdateKeepsRestarts(t *testing.T) {
+	w := newWorld(t)
+	w.Must("start", "--cgroup", w.Cgroup)
+	everyWay(t, w, func(t *testing.T, a *lab.Agent, way way, _ bool) {
+		k := &talker{world: w, t: t, way: way}
+		s, err := a.Socket(way.kind)
+		check(t, err)
+		interrupted, err := s.SendTo([]byte("hello"), port(k.addr("bank"), lab.EchoPort))
+		check(t, err)
+		if restarts() && interrupted != 0 {
+			t.Errorf("%d EINTR", interrupted)
+		}
+		check(t, s.Close())
+	})
+}

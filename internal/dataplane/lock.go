@@ -103,7 +103,10 @@ func flock(dir *os.File, patience time.Duration) error {
 		case <-time.After(patience):
 			now := changed(dir)
 			if now.Equal(held) {
-				go func() { <-done; dir.Close() }() // nobody would give the lock back
+				go func() { // nobody else would give the lock back
+					<-done
+					dir.Close()
+				}()
 				return errLocked
 			}
 			held = now

@@ -142,10 +142,11 @@ func (s *System) openMaps() error {
 	return s.mapState()
 }
 
-// pinnedMaps are the maps that are pinned while something is started. Their names are those of fields: to read the embedded
+// pinnedMaps are the maps that are pinned while something is started: all, since an update would make those anew that are not opened,
+// and pin them nowhere. Their names are those of fields: to read the embedded
 // programs for them took each command longer than all else.
 func pinnedMaps() (names []string) {
-	for _, of := range []reflect.Type{reflect.TypeFor[learnMapSpecs](), reflect.TypeFor[libcMapSpecs]()} {
+	for _, of := range []reflect.Type{reflect.TypeFor[learnMapSpecs](), reflect.TypeFor[steerMapSpecs](), reflect.TypeFor[libcMapSpecs]()} {
 		for i := range of.NumField() {
 			if name := of.Field(i).Tag.Get("ebpf"); !unpinned[name] && !slices.Contains(names, name) {
 				names = append(names, name)

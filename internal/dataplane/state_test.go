@@ -10,7 +10,7 @@ import (
 // The maps that are opened are those that these embedded programs have.
 func TestPinnedMaps(t *testing.T) {
 	var want []string
-	for _, from := range []func() (*ebpf.CollectionSpec, error){loadLearn, loadLibc} {
+	for _, from := range []func() (*ebpf.CollectionSpec, error){loadLearn, loadSteer, loadSteerLater, loadLibc, loadAudit} {
 		spec, err := from()
 		if err != nil {
 			t.Fatal(err)
