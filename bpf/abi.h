@@ -294,6 +294,8 @@ enum counter {
 	COUNT_SEND_AGAIN, /* a datagram refused once, with EINTR: its socket was steered only now */
 	COUNT_STRAGGLER,  /* a datagram dropped: another thread had its socket steered at that moment */
 	COUNT_CONFLICT,   /* the names at the deciding level have different targets */
+	/* instead of a verdict */
+	COUNT_PROBE, /* a datagram socket connected only to see its source address: steered, but no connection */
 	/* questions */
 	COUNT_QUESTIONS,
 	COUNT_QUESTION_REPEATED,

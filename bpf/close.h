@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (MIT OR GPL-2.0-only) */
-/* What is left to do once a verdict was carried out: count the rule that decided, and tell those who watch. */
+/* What is left to do once a verdict was carried out: count it and the rule that decided, and tell those who watch. */
 #ifndef DR_CLOSE_H
 #define DR_CLOSE_H
 
@@ -92,6 +92,8 @@ __noinline int settle(struct bpf_sock_addr *ctx, const struct addr *to, const st
 static __always_inline int close(struct bpf_sock_addr *ctx, struct state *st, const struct addr *to,
 				 const struct opinion *o, __u32 outcome)
 {
+	if (!(outcome & NOTHING))
+		count(COUNTED_AS(outcome));
 	if (!(outcome & QUIET) && (outcome & RULED || told(st, false)))
 		settle(ctx, to, o, outcome);
 	return outcome & 1;

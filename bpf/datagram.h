@@ -20,9 +20,8 @@
  */
 static __always_inline __u32 send_again(enum counter why)
 {
-	count(why);
-	refuse(COUNT_SEND_AGAIN, again_error());
-	return REFUSE | why << 1;
+	count(COUNT_SEND_AGAIN);
+	return refuse(why, again_error());
 }
 
 /* True: it was not noted before. */
@@ -189,7 +188,7 @@ static __always_inline __u32 apply_to_datagram(struct bpf_sock_addr *ctx, struct
 	struct target *t = bpf_map_lookup_elem(&targets, &target);
 
 	if (!t)
-		return PASS | QUIET;
+		return LEAVE;
 	switch (t->kind) {
 	case TARGET_BLOCK:
 		return refuse(COUNT_BLOCKED, EHOSTUNREACH);
@@ -210,7 +209,7 @@ static __always_inline __u32 steer_one(struct bpf_sock_addr *ctx, struct state *
 
 	/* Without an address (port 0): to the peer, with control messages. */
 	if (!sk || !ctx->user_port || is_own_peer(ctx, sk, to))
-		return PASS | QUIET;
+		return LEAVE;
 	if (addr_is_local(to))
 		return send_elsewhere(ctx, st, sk, COUNT_LEFT_LOCAL);
 	verdict_for(st, to, o);

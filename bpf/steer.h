@@ -6,6 +6,8 @@
 #include "binding.h"
 #include "close.h"
 
+#define SOCK_DGRAM 2
+
 /* For the audit, which cannot ask. */
 static __always_inline void note_away(struct target *t, bool away)
 {
@@ -56,7 +58,7 @@ static __always_inline __u32 apply(struct bpf_sock_addr *ctx, struct bpf_sock *s
 	struct target *t = bpf_map_lookup_elem(&targets, &target);
 
 	if (!t)
-		return PASS | QUIET;
+		return LEAVE;
 	if (t->kind == TARGET_BLOCK)
 		return refuse(COUNT_BLOCKED, EHOSTUNREACH);
 	if (t->kind == TARGET_MARK) {
@@ -90,7 +92,7 @@ static __always_inline __u32 steer_socket(struct bpf_sock_addr *ctx, struct stat
 	struct steered *s = 0;
 
 	if (!sk)
-		return PASS | QUIET;
+		return LEAVE;
 	if (addr_is_local(to))
 		return release(ctx, sk, COUNT_LEFT_LOCAL);
 	verdict_for(st, to, o);
@@ -109,11 +111,29 @@ static __always_inline __u32 steer_socket(struct bpf_sock_addr *ctx, struct stat
 	return apply(ctx, sk, o, s) | RULED;
 }
 
+/*
+ * Before a program connects, its resolver connects a datagram socket to each address that it found, to see by which
+ * source address it would leave (RFC 6724 section 6), and sends nothing: glibc to port 0, Go to 9, musl to 65535. They are
+ * steered, to see the true one, but are no connections, which counts and events are of. A program that gives glibc a
+ * port has it probe that one: such a probe looks like a connection, and counts as one.
+ */
+static __always_inline bool is_probe(struct bpf_sock_addr *ctx)
+{
+	__u16 port = ctx->user_port;
+
+	return ctx->type == SOCK_DGRAM && (!port || port == bpf_htons(9) || port == bpf_htons(65535));
+}
+
 static __always_inline int steer(struct bpf_sock_addr *ctx, struct state *st, const struct addr *to)
 {
 	struct opinion o = {};
+	__u32 outcome = steer_socket(ctx, st, to, &o);
 
-	return close(ctx, st, to, &o, steer_socket(ctx, st, to, &o));
+	if (is_probe(ctx)) {
+		count(COUNT_PROBE);
+		return outcome & 1;
+	}
+	return close(ctx, st, to, &o, outcome);
 }
 
 #endif

@@ -19,21 +19,21 @@ static long (*const set_retval)(__s64 error) = (void *)BPF_FUNC_set_retval;
  * How a hook ends: what it returns in the lowest bit, then as what it counts, then what is told of it: see close.
  */
 #define COUNTED_AS(outcome) ((outcome) >> 1 & 0xff)
-#define RULED 0x200 /* a rule decided */
-#define QUIET 0x400 /* as the datagram before: nothing is told of it */
+#define RULED 0x200   /* a rule decided */
+#define QUIET 0x400   /* as the datagram before: nothing is told of it */
+#define NOTHING 0x800 /* there was nothing to decide: no verdict counts */
+#define LEAVE (PASS | QUIET | NOTHING)
 #define STEP(i) ((i) << 16)
 #define STEP_OF(outcome) ((outcome) >> 16)
 
 static __always_inline __u32 refuse(enum counter why, __s64 error)
 {
-	count(why);
 	set_retval(-error);
 	return REFUSE | why << 1;
 }
 
 static __always_inline __u32 pass(enum counter why)
 {
-	count(why);
 	return PASS | why << 1;
 }
 

@@ -42,7 +42,7 @@ func connectMany(address, times, rate string) {
 			continue // pauses would be longer than what is between two
 		}
 		before := time.Now()
-		_ = unix.Connect(fd, &unix.SockaddrInet4{Addr: to.As4(), Port: 9})
+		_ = unix.Connect(fd, &unix.SockaddrInet4{Addr: to.As4(), Port: 7})
 		took := time.Since(before)
 		f.Connects++
 		f.Inside += took

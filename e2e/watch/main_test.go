@@ -71,7 +71,7 @@ func flood(order string) error {
 	if err != nil {
 		return err
 	}
-	sa := &unix.SockaddrInet4{Port: 9, Addr: addr.As4()}
+	sa := &unix.SockaddrInet4{Port: 7, Addr: addr.As4()}
 	begun := time.Now()
 	for i := range times {
 		if err := unix.Connect(fd, sa); !errors.Is(err, unix.EHOSTUNREACH) {

@@ -41,6 +41,7 @@ var places = map[string]Place{
 	// Not beside the verdicts: what these count has a verdict, too, or gets one when it is sent again.
 	"send_again":           {"datagrams_sent_again_total", "", Other},
 	"straggler":            {"datagrams_dropped_total", "", Other},
+	"probe":                {"source_address_probes_total", "", Other},
 	"conflict":             {"conflicts_total", "", Other},
 	"questions":            {"questions_total", "noted", Answers},
 	"question_repeated":    {"questions_total", "repeated", Answers},

@@ -43,6 +43,7 @@ var Families = []Family{
 	{"verdicts_total", Counter, "Connects and unconnected datagrams by what became of them.", []string{"verdict"}},
 	{"datagrams_sent_again_total", Counter, "Datagrams refused once, by which their socket was bound or marked.", nil},
 	{"datagrams_dropped_total", Counter, "Datagrams dropped since another thread had their socket bound at that moment.", nil},
+	{"source_address_probes_total", Counter, "Datagram sockets that resolvers connected to see their source address.", nil},
 	{"conflicts_total", Counter, "Connections whose address has names with different targets.", nil},
 	{"questions_total", Counter, "Questions to name servers by what became of them.", []string{"result"}},
 	{"answers_total", Counter, "Answers of name servers that were asked for, are well formed, and have addresses.", nil},
