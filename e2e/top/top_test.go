@@ -99,13 +99,14 @@ func TestShows(t *testing.T) {
 	}
 }
 
-// What it does to a terminal, on one host.
+// What top and watch do to a terminal, on one host.
 func TestTerminal(t *testing.T) {
 	h, connect := world(t)
 	connect("www.example.com")
 	for name, test := range map[string]func(*testing.T, *harness.Host, func(string)){
 		"ends": testEnds, "guard killed": testGuardKilled, "nobody reads": testNobodyReads, "suspended": testSuspend,
 		"suspended, ends": testSuspendedEnds, "plain": testPlainTerminals,
+		"watch": testWatch, "hostile names": testHostileNames,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, h, connect) })
 	}
@@ -238,8 +239,7 @@ func testPlainTerminals(t *testing.T, h *harness.Host, connect func(string)) {
 }
 
 // watch has columns on a terminal.
-func TestWatchOnTerminal(t *testing.T) {
-	h, connect := world(t)
+func testWatch(t *testing.T, h *harness.Host, connect func(string)) {
 	m := open(t, h, 80, 24, nil, harness.Binary(t), "watch", "--name", "example.com")
 	m.Wait("TIME     KIND    PROCESS       NAME            ADDRESS           WHERE")
 	connect("www.example.com")
@@ -258,8 +258,7 @@ func TestWatchOnTerminal(t *testing.T) {
 }
 
 // What others call themselves does not reach the terminal as it is.
-func TestHostileNames(t *testing.T) {
-	h, _ := world(t)
+func testHostileNames(t *testing.T, h *harness.Host, _ func(string)) {
 	m := open(t, h, 120, 30, nil)
 	m.Wait("domain-route on")
 	site := h.MustHost("evil.example.com")
