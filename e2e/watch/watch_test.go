@@ -10,6 +10,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/domain-route/domain-route/e2e/harness"
+	"github.com/domain-route/domain-route/e2e/terminal"
 	"github.com/domain-route/domain-route/internal/lab"
 )
 
@@ -139,6 +141,10 @@ func TestEnds(t *testing.T) {
 	if r := h.Run("watch", "--for", "1ms"); r.Code != 3 || !strings.Contains(r.Stderr, "too many watch at once") {
 		t.Errorf("a fifth: exit %d, %q", r.Code, r.Stderr)
 	}
+	top := terminal.Open(t, h.Host, 80, 24, "", nil, harness.Binary(t), "top")
+	top.Wait("steered ", "no events: 4 watch already; which: pgrep -af 'domain-route (watch|top)'")
+	top.Press("q")
+	top.End()
 	for _, w := range killed {
 		w.signal(os.Kill)
 		w.end()

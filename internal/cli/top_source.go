@@ -219,11 +219,15 @@ func (l *latestEvents) begin(source eventSource, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.source, l.problem = source, ""
-	if err != nil {
-		l.source = nil
-		if !errors.Is(err, dataplane.ErrNotStarted) { // the first line says that
-			l.problem = "no events: " + err.Error()
-		}
+	if err == nil {
+		return
+	}
+	l.source = nil
+	switch {
+	case errors.Is(err, dataplane.ErrTooManyWatchers): // as short as 80 columns need
+		l.problem = fmt.Sprintf("no events: %d watch already; which: pgrep -af 'domain-route (watch|top)'", dataplane.MaxWatchers)
+	case !errors.Is(err, dataplane.ErrNotStarted): // the first line says that
+		l.problem = "no events: " + err.Error()
 	}
 }
 
