@@ -104,7 +104,7 @@ func flock(dir *os.File, patience time.Duration) error {
 			now := changed(dir)
 			if now.Equal(held) {
 				go func() { // nobody else would give the lock back
-					<-done
+					_ = <-done
 					dir.Close()
 				}()
 				return errLocked
