@@ -269,7 +269,7 @@ func TestNoIPv6(t *testing.T) {
 	if out := via.Out(h.Lab, a, via.TCP6, server); out != "timeout" {
 		t.Errorf("a connect with another interface's address: %s", out)
 	}
-	says(t, h, 0, []string{"from " + h.Uplink("wan0").Addr6.String() + ", which is no address of vpn0", "no IPv6 address, but an IPv6 default route"}, to...)
+	says(t, h, 0, []string{"from " + h.Uplink("wan0").Addr6.String() + ", which is no address of vpn0", "no IPv6 address, but an IPv6 route"}, to...)
 	ip("route", "del", "default", "dev", "vpn0")
 	if out := via.Out(h.Lab, a, via.TCP6, server); out != "ENETUNREACH" {
 		t.Errorf("a connect over IPv6: %s", out)

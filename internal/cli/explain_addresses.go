@@ -259,10 +259,10 @@ func (r *explainResult) sayInterface(p *explainPage, label string, i explainInte
 	p.say("", 1, "default routes by it: IPv4 %s; IPv6 %s", defaultText(i.Default4), defaultText(i.Default6))
 	switch {
 	case six:
-	case len(i.Default6) == 0:
+	case !i.facts.Routed6:
 		p.say("", 1, "no IPv6 address: connections by it over IPv6 fail at once")
 	default:
-		p.say("", 1, "no IPv6 address, but an IPv6 default route: connections by it over IPv6 have another interface's address, and time out")
+		p.say("", 1, "no IPv6 address, but an IPv6 route: connections by it over IPv6 have another interface's address, and time out")
 	}
 	if i.Ethernet && !i.facts.Routed4 {
 		p.say("", 1, "without an IPv4 default route only its own network can be reached: %s", doctor.RouteCure(i.facts, false))

@@ -196,14 +196,14 @@ func interfaceState(f Interface) (string, tone) {
 	}
 	var wants []string
 	switch {
-	case len(f.Default4)+len(f.Default6) == 0:
+	case !f.Routed4 && !f.Routed6:
 		wants = append(wants, "no default route")
-	case len(f.Default4) == 0 && len(f.Addrs4) > 0:
+	case !f.Routed4 && len(f.Addrs4) > 0:
 		wants = append(wants, "no IPv4 route")
-	case len(f.Default6) == 0 && len(f.Addrs6) > 0:
+	case !f.Routed6 && len(f.Addrs6) > 0:
 		wants = append(wants, "no IPv6 route")
 	}
-	if f.RPFilter == 1 {
+	if f.RPFilter == 1 && !f.Main4 {
 		wants = append(wants, "rp_filter 1")
 	}
 	if len(wants) > 0 {

@@ -75,7 +75,7 @@ func (f *fake) Read() Snapshot {
 	}
 	wg0 := netdev.Facts{Device: netdev.Device{Name: "wg0", Index: 7}, Exists: true, Up: true, Carrier: true,
 		Addrs4: []netip.Prefix{netip.MustParsePrefix("10.0.0.2/24")}, Addrs6: []netip.Prefix{netip.MustParsePrefix("2001:db8::2/64")},
-		Default4: []netdev.Route{{Metric: 5000}}}
+		Routed4: true}
 	s.Interfaces = []Interface{{wg0, 1200}, {netdev.Facts{Device: netdev.Device{Name: "wwan0"}}, 33}}
 	s.Names = []dataplane.Standing{
 		{Learnt: dataplane.Learnt{Address: netip.MustParseAddr("192.0.2.1"), Name: f.name("www.example.com"), Level: dataplane.LevelHost, TTL: 50 * time.Second},
