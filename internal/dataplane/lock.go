@@ -103,9 +103,10 @@ func flock(dir *os.File, patience time.Duration) error {
 		case <-time.After(patience):
 			now := changed(dir)
 			if now.Equal(held) {
-				go func() { // nobody else would give the lock back
-					_ = <-done
-					dir.Close()
+				go func() {
+					if err := <-done; err == nil { // nobody else would give the lock back
+						dir.Close()
+					}
 				}()
 				return errLocked
 			}
