@@ -47,7 +47,7 @@ package: ## make bin/dist: .deb, .rpm and SBOM for amd64 and arm64, SHA256SUMS
 	VERSION='$(VERSION)' scripts/package bin/dist
 
 .PHONY: reproducible
-reproducible: ## build program and packages twice, elsewhere and at another time, and compare
+reproducible: ## build program and packages twice, elsewhere, and compare
 	scripts/setup package
 	scripts/reproducible
 
