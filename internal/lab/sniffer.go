@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	snapLength   = 64       // bytes of each packet looked at: an IPv6 header fits
+	snapLength   = 64       // bytes of each packet looked at: the headers of IPv6 and TCP fit
 	sniffBuffer  = 32 << 20 // bytes
 	ethAll       = unix.ETH_P_ALL<<8&0xff00 | unix.ETH_P_ALL>>8
 	packetOffset = 0xfffff000 // SKF_AD_OFF
@@ -26,6 +26,8 @@ type sniffer struct {
 	mu      sync.Mutex // guards what follows and reading from fd
 	uplinks map[int]*uplink
 	counts  map[flow]int
+	last    map[flow]int // of which farewells
+	ends    farewells
 	lost    int
 	closed  bool
 }
@@ -39,7 +41,7 @@ func (l *Lab) startSniffer(o Options) error {
 	if o.NoSniffer {
 		return nil
 	}
-	s := &sniffer{ns: l.Internet, uplinks: map[int]*uplink{}, counts: map[flow]int{}}
+	s := &sniffer{ns: l.Internet, uplinks: map[int]*uplink{}, counts: map[flow]int{}, last: map[flow]int{}, ends: farewells{}}
 	if err := l.Internet.Do(s.open); err != nil {
 		return fmt.Errorf("open packet socket: %w", err)
 	}
@@ -56,7 +58,8 @@ func (l *Lab) startSniffer(o Options) error {
 	return nil
 }
 
-// open takes what comes in, cut short, of all links of the namespace, so that links made later are covered.
+// open takes what comes in, cut short, of all links of the namespace, so that links made later are covered; and of what goes
+// out what ends a server's side of a TCP connection over IPv6.
 func (s *sniffer) open() error {
 	var err error
 	s.fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
@@ -65,7 +68,14 @@ func (s *sniffer) open() error {
 	}
 	filter := []unix.SockFilter{
 		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: packetOffset + packetType},
-		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jt: 1, K: unix.PACKET_OUTGOING},
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jf: 7, K: unix.PACKET_OUTGOING},
+		{Code: unix.BPF_LD | unix.BPF_B | unix.BPF_ABS},
+		{Code: unix.BPF_ALU | unix.BPF_AND | unix.BPF_K, K: 0xf0},
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jf: 5, K: 6 << 4},
+		{Code: unix.BPF_LD | unix.BPF_B | unix.BPF_ABS, K: 6},
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jf: 3, K: unix.IPPROTO_TCP},
+		{Code: unix.BPF_LD | unix.BPF_B | unix.BPF_ABS, K: 40 + 13},
+		{Code: unix.BPF_JMP | unix.BPF_JSET | unix.BPF_K, Jf: 1, K: flagFIN},
 		{Code: unix.BPF_RET | unix.BPF_K, K: snapLength},
 		{Code: unix.BPF_RET | unix.BPF_K, K: 0},
 	}
@@ -108,14 +118,24 @@ func (s *sniffer) drain() {
 		if !ok {
 			continue
 		}
-		if u := s.uplinks[link.Ifindex]; u != nil {
-			s.counts[flow{u.slot, destination(b[:n])}]++
-			s.counts[flow{slot: u.slot}]++
+		outgoing := link.Pkttype == unix.PACKET_OUTGOING
+		last := s.ends.note(b[:n], outgoing)
+		if u := s.uplinks[link.Ifindex]; u != nil && !outgoing {
+			count(s.counts, u, b[:n])
+			if last {
+				count(s.last, u, b[:n])
+			}
 		}
 	}
 	if st, err := unix.GetsockoptTpacketStats(s.fd, unix.SOL_PACKET, unix.PACKET_STATISTICS); err == nil {
 		s.lost += int(st.Drops)
 	}
+}
+
+// count counts a packet of an uplink, for its destination and for all.
+func count(in map[flow]int, u *uplink, b []byte) {
+	in[flow{u.slot, destination(b)}]++
+	in[flow{slot: u.slot}]++
 }
 
 // destination of an IP packet; the zero value for anything else.
@@ -171,6 +191,7 @@ func (l *Lab) ResetPackets() {
 		defer s.mu.Unlock()
 		s.drain()
 		clear(s.counts)
+		clear(s.last)
 		s.lost = 0
 	}
 }

@@ -7,10 +7,9 @@ import (
 	"github.com/domain-route/domain-route/e2e/harness"
 )
 
-// Host is a started domain-route with the rule of all rounds, and an eye on how connections end.
+// Host is a started domain-route with the rule of all rounds.
 type Host struct {
 	*harness.Host
-	farewells *farewells
 }
 
 // Start makes a Host that ends with the test.
@@ -18,13 +17,15 @@ func Start(t testing.TB) *Host {
 	t.Helper()
 	h := &Host{Host: harness.Started(t)}
 	h.Must("rule", "add", RuledDomain, Interface)
-	h.farewells = watchFarewells(t, h.Host)
 	return h
 }
 
-// Farewells tells how many packets came to a server by wan0 that were the kernel's last word over IPv6 for a steered
-// connection, after both sides had sent their FIN: see farewells.
+// Farewells tells how many packets came to a server by wan0 that may, although they are a steered connection's: see lab.Farewells.
 func (h *Host) Farewells(t testing.TB, server netip.Addr) int {
 	t.Helper()
-	return h.farewells.to(t, server)
+	n, err := h.Lab.Farewells("wan0", server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
