@@ -10,16 +10,18 @@ import (
 	"testing"
 )
 
-// rpm's options on a system that is not of it.
-var rpmHere = []string{"--nodeps", "--force-debian"}
+// rpmHere are rpm's options on a system that is not of it: Debian's keeps its database in the home directory otherwise.
+func rpmHere(t *testing.T) []string {
+	return []string{"--dbpath", t.TempDir(), "--nodeps", "--force-debian"}
+}
 
 // What the .rpm holds, as rpm tells it.
 func TestRPMContents(t *testing.T) {
-	path := pack(t, "rpm", newVersion)
-	said(t, run(t, "rpm", "-qlp", path), "/usr/sbin/domain-route\n", "/usr/lib/systemd/system/domain-route.service\n",
+	path, db := pack(t, "rpm", newVersion), "--dbpath="+t.TempDir()
+	said(t, run(t, "rpm", db, "-qlp", path), "/usr/sbin/domain-route\n", "/usr/lib/systemd/system/domain-route.service\n",
 		"/usr/share/man/man8/domain-route.8.gz\n", "/usr/share/zsh/site-functions/_domain-route\n", config+"\n")
-	said(t, run(t, "rpm", "-qcp", path), config+"\n")
-	said(t, run(t, "rpm", "-qip", path), "Version     : "+newVersion, "License     : MIT", "URL         : https://")
+	said(t, run(t, "rpm", db, "-qcp", path), config+"\n")
+	said(t, run(t, "rpm", db, "-qip", path), "Version     : "+newVersion, "License     : MIT", "URL         : https://")
 }
 
 // The scripts of both packages are POSIX sh without a mistake that tools find.
@@ -33,7 +35,7 @@ func TestScripts(t *testing.T) {
 			t.Errorf("%s: %v\n%s", name, err, out)
 		}
 	}
-	text := run(t, "rpm", "-qp", "--scripts", pack(t, "rpm", newVersion))
+	text := run(t, "rpm", "--dbpath="+t.TempDir(), "-qp", "--scripts", pack(t, "rpm", newVersion))
 	parts := strings.Split(text, "scriptlet (using /bin/sh):\n")
 	if len(parts) != 5 {
 		t.Fatalf("%d scripts, want 4:\n%s", len(parts)-1, text)
@@ -57,7 +59,8 @@ func TestScripts(t *testing.T) {
 func TestRPM(t *testing.T) {
 	h := newHost(t)
 	path := pack(t, "rpm", newVersion)
-	rpm := func(args ...string) string { return h.must("rpm", append(args, rpmHere...)...) }
+	here := rpmHere(t)
+	rpm := func(args ...string) string { return h.must("rpm", append(args, here...)...) }
 	rpm("-i", path)
 	h.nothingInKernel() // to start it is up to the distribution's presets
 	h.configure("rules:\n  - {match: a.test, target: vpn0}\n")
