@@ -12,7 +12,7 @@ import (
 	"github.com/domain-route/domain-route/internal/lab"
 )
 
-// A process that has ended is judged without its cgroup, which decision says.
+// A process that has ended is judged without its cgroup: decision says that it is gone.
 func TestDecisionGone(t *testing.T) {
 	s := startedSite(t)
 	s.MustHost("www.a.test")
@@ -38,7 +38,7 @@ func TestDecisionGone(t *testing.T) {
 		}
 		return n
 	}
-	const words = " gone, judged without its cgroup\t"
+	const words = " gone\t"
 	if n, text := gone(), s.must("decision").Stdout; n != 0 || strings.Contains(text, words) {
 		t.Errorf("%d, %s", n, text)
 	}

@@ -87,7 +87,7 @@ func (a *app) printDecisions(rows []decisionRow) {
 	for _, r := range rows {
 		who := whose(r.Level, r.PID, r.UID)
 		if r.Gone {
-			who += " gone, judged without its cgroup"
+			who += " gone"
 		}
 		verdict := r.Verdict
 		if r.Own {
