@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/domain-route/domain-route/e2e/harness"
+	"github.com/domain-route/domain-route/e2e/routes/via"
 	"github.com/domain-route/domain-route/internal/lab"
 )
 
@@ -82,5 +83,35 @@ func TestRuleAddAsksTheKernelForRoutes(t *testing.T) {
 		if !good {
 			t.Errorf("%s: exit %d, %q; want %q", c.what, r.Code, data.Warnings, c.want)
 		}
+	}
+}
+
+// What becomes of what is sent to an interface that does not exist is up to the rest of the chain, and connections do what was said.
+func TestRuleAddTellsWhereAChainGoesOn(t *testing.T) {
+	h := harness.Started(t)
+	server := h.MustHost("warned.test")
+	const gone = "interface gone0 does not exist now; "
+	for _, c := range []struct{ target, want, goes string }{
+		{"gone0", gone + "until it does, what the rule sends there fails", "ENODEV"},
+		{"gone0,block", gone + "until it does, what the rule sends there fails", "ENODEV"},
+		{"gone0,direct", gone + "until it does, the rule leaves alone what it would send there (direct)", "wan0"},
+		{"gone0,vpn0", gone + "until it does, the rule goes on to vpn0", "vpn0"},
+		{"gone0,vpn0,direct", gone + "until it does, the rule goes on to vpn0", "vpn0"},
+		{"vpn0,gone0", gone + "the rule sends to vpn0, which comes before it", "vpn0"},
+		{"gone0,gone1,vpn0", gone + "until it does, the rule goes on to vpn0|interface gone1 does not exist now; until it does, the rule goes on to vpn0", "vpn0"},
+	} {
+		var data struct{ Warnings []string }
+		r := h.JSON(&data, "rule", "add", "warned.test", c.target)
+		if got := strings.Join(data.Warnings, "|"); r.Code != 0 || got != c.want {
+			t.Errorf("%s: exit %d, %q; want %q", c.target, r.Code, got, c.want)
+		}
+		a := h.MustAgent(lab.AgentOptions{})
+		if err := via.Learn(a, "warned.test"); err != nil {
+			t.Fatal(err)
+		}
+		if got := via.Out(h.Lab, a, via.TCP4, server); got != c.goes {
+			t.Errorf("%s: %s, want %s", c.target, got, c.goes)
+		}
+		_ = a.Close()
 	}
 }

@@ -45,8 +45,41 @@ func warningsTo(to netip.Addr, targets []ruleset.Target, home bool) []string {
 	if err != nil {
 		return all // what cannot be looked at is not warned of
 	}
+	exists := map[string]bool{}
 	for _, f := range facts {
+		exists[f.Name] = f.Exists
+	}
+	for _, f := range facts {
+		if !f.Exists {
+			all = append(all, missingWarnings(f.Name, targets, exists)...)
+			continue
+		}
 		all = append(all, interfaceWarnings(f, to)...)
+	}
+	return all
+}
+
+// missingWarnings tells what becomes of what is sent to an interface that does not exist: the other interfaces of the targets
+// that name it, and how these end, decide. What is the same for several targets is told once.
+func missingWarnings(name string, targets []ruleset.Target, exists map[string]bool) []string {
+	var all []string
+	for _, t := range targets {
+		chain := t.Chain()
+		at, by := slices.Index(chain, name), slices.IndexFunc(chain, func(n string) bool { return exists[n] })
+		then := "until it does, what the rule sends there fails"
+		switch {
+		case at < 0:
+			continue
+		case by > at:
+			then = "until it does, the rule goes on to " + chain[by]
+		case by >= 0:
+			then = "the rule sends to " + chain[by] + ", which comes before it"
+		case t.End == ruleset.EndDirect:
+			then = "until it does, the rule leaves alone what it would send there (direct)"
+		}
+		if w := fmt.Sprintf("interface %s does not exist now; %s", name, then); !slices.Contains(all, w) {
+			all = append(all, w)
+		}
 	}
 	return all
 }
@@ -68,11 +101,9 @@ func ruleWarnings(s *dataplane.System, set *ruleset.Set, r ruleset.Rule) []strin
 	return append(all, swept...)
 }
 
+// interfaceWarnings is for one that exists.
 func interfaceWarnings(f netdev.Facts, to netip.Addr) []string {
 	name := f.Name
-	if !f.Exists {
-		return []string{fmt.Sprintf("interface %s does not exist now; until it does, what the rule sends there fails", name)}
-	}
 	var all []string
 	if setting, strict := netdev.StrictReversePath(name); strict {
 		all = append(all, fmt.Sprintf("the kernel drops IPv4 answers by %s (rp_filter is 1); let them in: sysctl -w %s=2", name, setting))
