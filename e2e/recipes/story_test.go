@@ -176,6 +176,13 @@ func (s *story) wantText(out string, texts ...string) {
 	}
 }
 
+func (s *story) wantNoText(out, text string) {
+	s.t.Helper()
+	if strings.Contains(out, text) {
+		s.t.Errorf("%q in:\n%s", text, out)
+	}
+}
+
 // asBefore checks that nothing is left: the names go by eth0, and neither rules nor routing tables differ.
 func (s *story) asBefore(was []string, names ...string) {
 	s.t.Helper()
