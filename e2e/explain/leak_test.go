@@ -1,7 +1,6 @@
 package explain
 
 import (
-	"crypto/tls"
 	"fmt"
 	"net"
 	"net/netip"
@@ -12,21 +11,6 @@ import (
 	"github.com/domain-route/domain-route/e2e/harness"
 	"github.com/domain-route/domain-route/internal/lab"
 )
-
-// clientHello is what a TLS client says first.
-func clientHello(t *testing.T, name string) []byte {
-	t.Helper()
-	client, server := net.Pipe()
-	defer server.Close()
-	go func() {
-		defer client.Close()
-		_ = tls.Client(client, &tls.Config{ServerName: name, CurvePreferences: []tls.CurveID{tls.X25519}}).Handshake()
-	}()
-	b := make([]byte, 4096)
-	n, err := server.Read(b)
-	check(t, err)
-	return b[:n]
-}
 
 // A connection that the audit saw go unsteered is told, and what was learnt by it.
 func TestLeak(t *testing.T) {
@@ -43,7 +27,7 @@ func TestLeak(t *testing.T) {
 	s, err := a.Socket("tcp4")
 	check(t, err)
 	check(t, s.Connect(netip.AddrPortFrom(server.Addr4, 443)))
-	check(t, s.Send(clientHello(t, "hidden.test")))
+	check(t, s.Send(harness.ClientHello(t, "hidden.test")))
 	words := fmt.Sprintf("leak process %d (exe) of user %d connected to %v port 443 for hidden.test", a.PID, alice, server.Addr4)
 	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 		r := h.Run("explain", "hidden.test", "--process", fmt.Sprint(a.PID))

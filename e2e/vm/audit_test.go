@@ -1,9 +1,7 @@
 package vm
 
 import (
-	"crypto/tls"
 	"fmt"
-	"net"
 	"net/netip"
 	"slices"
 	"testing"
@@ -13,25 +11,10 @@ import (
 	"github.com/domain-route/domain-route/internal/lab"
 )
 
-// clientHello is what a TLS client says first.
-func clientHello(t *testing.T, name string) []byte {
-	t.Helper()
-	client, server := net.Pipe()
-	defer server.Close()
-	go func() {
-		defer client.Close()
-		_ = tls.Client(client, &tls.Config{ServerName: name, CurvePreferences: []tls.CurveID{tls.X25519}}).Handshake()
-	}()
-	b := make([]byte, 4096)
-	n, err := server.Read(b)
-	check(t, err)
-	return b[:n]
-}
-
 // audit: a connection to a name that nobody asked for leaks, and is listed and told; the next one is steered.
 func audit(t *testing.T, h *harness.Host, a *lab.Agent) {
 	w := watch(t)
-	hello := clientHello(t, "www.hidden.test")
+	hello := harness.ClientHello(t, "www.hidden.test")
 	server := h.MustHost()
 	var want []leak // the latest first
 	for kind, to := range map[via.Kind]netip.Addr{via.TCP4: server.Addr4, via.TCP6: server.Addr6} {

@@ -19,15 +19,7 @@ func selfTunnels(s *dataplane.System, judgeBy func(dataplane.Finder) (*dataplane
 	if len(tuns) == 0 {
 		return nil, nil
 	}
-	sockets, err := ofHome(s)
-	if err != nil {
-		return nil, err
-	}
-	inodes := map[uint64]bool{}
-	for _, k := range sockets {
-		inodes[k.Inode] = true
-	}
-	holders, _, err := procs.Holders(inodes)
+	sockets, holders, _, err := held(s)
 	if err != nil {
 		return nil, err
 	}

@@ -58,15 +58,7 @@ func misplaced(s *dataplane.System, judgeBy func(dataplane.Finder) (*dataplane.J
 }
 
 func misjudged(s *dataplane.System, judge *dataplane.Judge, limit pattern.Pattern) ([]resetRow, error) {
-	sockets, err := ofHome(s)
-	if err != nil {
-		return nil, err
-	}
-	inodes := map[uint64]bool{}
-	for _, k := range sockets {
-		inodes[k.Inode] = true
-	}
-	holders, hidden, err := procs.Holders(inodes)
+	sockets, holders, hidden, err := held(s)
 	if err != nil {
 		return nil, err
 	}
@@ -125,6 +117,19 @@ func ofHome(s *dataplane.System) ([]netdev.Socket, error) {
 		}
 	}
 	return kept, nil
+}
+
+// held lists them with the processes that have them open; hidden tells whether there are processes not to be looked at.
+func held(s *dataplane.System) (sockets []netdev.Socket, holders map[uint64][]procs.Process, hidden bool, err error) {
+	if sockets, err = ofHome(s); err != nil {
+		return nil, nil, false, err
+	}
+	inodes := map[uint64]bool{}
+	for _, k := range sockets {
+		inodes[k.Inode] = true
+	}
+	holders, hidden, err = procs.Holders(inodes)
+	return sockets, holders, hidden, err
 }
 
 // errHidden is when the kernel does not let us see who holds a socket.
