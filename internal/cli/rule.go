@@ -87,6 +87,9 @@ A rule with a condition comes before one without for the same pattern, cgroup be
 			if err != nil {
 				return err
 			}
+			if err := swapped(given, interfaceExists()); err != nil {
+				return err
+			}
 			suffix, public := publicSuffix(p)
 			if public && strict {
 				return usageError{fmt.Errorf("%s is a public suffix: the rule would be for everybody's names below it; without --strict it is added", suffix)}

@@ -77,6 +77,9 @@ func missingWarnings(name string, targets []ruleset.Target, exists map[string]bo
 		case t.End == ruleset.EndDirect:
 			then = "until it does, the rule leaves alone what it would send there (direct)"
 		}
+		if meant := meantByTarget(name); meant != "" {
+			then += "; " + meant
+		}
 		if w := fmt.Sprintf("interface %s does not exist now; %s", name, then); !slices.Contains(all, w) {
 			all = append(all, w)
 		}

@@ -47,8 +47,16 @@ func chainMeant(given []string) error {
 	if end < 2 {
 		return nil
 	}
+	words := given[:end]
+	if slices.Contains([]string{"via", "dev", "to"}, words[0]) {
+		words = words[1:]
+	}
+	chain := strings.FieldsFunc(strings.Join(words, ","), func(r rune) bool { return r == ',' })
+	if len(chain) == 1 {
+		return usageError{fmt.Errorf("a rule has one target, without a word before it; write: %s", chain[0])}
+	}
 	return usageError{fmt.Errorf("a rule has one target, and conditions have the form user=NAME or cgroup=PATH; for the first interface that exists write: %s",
-		strings.Join(given[:end], ","))}
+		strings.Join(chain, ","))}
 }
 
 // noTarget finds a target where there is none to give.
