@@ -3,10 +3,8 @@ package browser
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -15,6 +13,7 @@ import (
 	"time"
 
 	"github.com/domain-route/domain-route/e2e/harness"
+	"github.com/domain-route/domain-route/e2e/harness/chromium"
 	"github.com/domain-route/domain-route/internal/lab"
 )
 
@@ -30,18 +29,6 @@ type browser struct {
 // noise is what chromium says on machines without a message bus.
 var noise = regexp.MustCompile(`(?m)^.*dbus/.*\n`)
 
-// chromium finds the program itself: the script around it takes flags from files of the machine.
-func chromium(t *testing.T) string {
-	t.Helper()
-	for _, name := range []string{"/usr/lib/chromium/chromium", "chromium", "chromium-browser"} {
-		if path, err := exec.LookPath(name); err == nil {
-			return path
-		}
-	}
-	harness.Need(t, false, "chromium")
-	return ""
-}
-
 // profiles counts the browsers' directories: short names, since chromium makes a socket well below that.
 var profiles atomic.Int32
 
@@ -49,19 +36,12 @@ var profiles atomic.Int32
 func open(t *testing.T, h *harness.Host, s *site, url string, flags ...string) *browser {
 	t.Helper()
 	home := filepath.Join(h.Dir, fmt.Sprint(profiles.Add(1)))
-	if err := errors.Join(os.Mkdir(home, 0o700), os.Chown(home, user, user)); err != nil {
+	if err := os.Mkdir(home, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	t.Cleanup(cancel)
-	args := append([]string{
-		"--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
-		"--disable-component-update", "--disable-sync", "--disable-breakpad", "--user-data-dir=" + home,
-		"--ignore-certificate-errors-spki-list=" + strings.Join(s.keys, ","), "--dump-dom",
-	}, flags...)
-	b := &browser{cmd: h.Command(ctx, chromium(t), append(args, url)...).AsUser(user), url: url, ended: make(chan struct{})}
-	b.cmd.Dir = home
-	b.cmd.Env = []string{"PATH=/usr/bin:/bin", "HOME=" + home, "TMPDIR=" + home, "LC_ALL=C.UTF-8"}
+	b := &browser{cmd: chromium.Command(ctx, t, h, user, home, s.keys, append(flags, url)...), url: url, ended: make(chan struct{})}
 	b.cmd.Stdout, b.cmd.Stderr = &b.dom, &b.errs
 	b.cmd.WaitDelay = time.Second // its children may outlive it and keep the pipes
 	if err := b.cmd.Start(); err != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/quic-go/quic-go/http3"
 
 	"github.com/domain-route/domain-route/e2e/harness"
+	"github.com/domain-route/domain-route/e2e/harness/chromium"
 	"github.com/domain-route/domain-route/internal/lab"
 )
 
@@ -55,7 +56,7 @@ func newSite(t *testing.T, h *harness.Host, groups ...[]string) *site {
 	conf := &tls.Config{NextProtos: []string{"h2", "http/1.1"}, GetConfigForClient: s.hello}
 	var names []string
 	for _, group := range groups {
-		cert, key := newCertificate(t, group)
+		cert, key := chromium.Certificate(t, group...)
 		conf.Certificates = append(conf.Certificates, cert)
 		s.keys = append(s.keys, key)
 		names = append(names, group...)

@@ -1,7 +1,9 @@
 package recipes
 
 import (
+	"crypto/tls"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"net/netip"
 	"os"
@@ -9,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/domain-route/domain-route/e2e/harness/chromium"
 	"github.com/domain-route/domain-route/e2e/harness/page"
 	"github.com/domain-route/domain-route/internal/lab"
 )
@@ -72,12 +75,7 @@ func (s *story) chromium(pin string) string {
 	check(s.t, err)
 	check(s.t, os.WriteFile(filepath.Join(home, "Local State"),
 		[]byte(`{"dns_over_https": {"mode": "secure", "templates": "https://dns.example.net/dns-query"}}`), 0o644))
-	check(s.t, filepath.WalkDir(home, func(path string, _ os.DirEntry, err error) error { return os.Chown(path, alice, alice) }))
-	cmd := s.Command(s.t.Context(), chromium(s.t), "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run",
-		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-breakpad", "--disable-features=HttpsUpgrades",
-		"--user-data-dir="+home, "--ignore-certificate-errors-spki-list="+pin, "--dump-dom", "http://example.com/").AsUser(alice)
-	cmd.Dir = home
-	cmd.Env = []string{"PATH=/usr/bin:/bin", "HOME=" + home, "TMPDIR=" + home, "LC_ALL=C.UTF-8"}
+	cmd := chromium.Command(s.t.Context(), s.t, s.Host, alice, home, []string{pin}, "--disable-features=HttpsUpgrades", "http://example.com/")
 	out, err := page.Output(s.t, cmd)
 	if err != nil {
 		s.t.Fatalf("chromium: %v\n%s", err, out)
@@ -89,9 +87,10 @@ func (s *story) chromium(pin string) string {
 // serveHTTPS serves hosts by HTTPS, and DNS by it, with a certificate that curl trusts; it returns its key's hash for Chromium.
 func (s *story) serveHTTPS(names ...string) (pin string) {
 	s.t.Helper()
-	config, bundle, pin := selfSigned(s.t, names...)
+	cert, pin := chromium.Certificate(s.t, names...)
+	config := &tls.Config{Certificates: []tls.Certificate{cert}}
 	ca := filepath.Join(s.Lab.Dir, "ca.pem")
-	check(s.t, os.WriteFile(ca, []byte(bundle), 0o644))
+	check(s.t, os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Certificate[0]}), 0o644))
 	s.t.Setenv("CURL_CA_BUNDLE", ca)
 	for _, name := range names {
 		for _, a := range []netip.Addr{s.hosts[name].Addr4, s.hosts[name].Addr6} {
