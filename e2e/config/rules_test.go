@@ -34,7 +34,7 @@ func TestConditions(t *testing.T) {
 		t.Errorf("%+v", list)
 	}
 	for words, want := range map[string]string{
-		"user=nobody-of-this-name": "unknown user; give the number of one that is known elsewhere (/etc/passwd has no such name; id -u NAME tells it)", "cgroup=/": "every task is below the root", "uid=0": "the word is user", "user=0 user=1": "one user= only",
+		"user=nobody-of-this-name": "unknown user: no user nobody-of-this-name in /etc/passwd; for a user known elsewhere (LDAP) write the number that id -u nobody-of-this-name prints", "cgroup=/": "every task is below the root", "uid=0": "the word is user", "user=0 user=1": "one user= only",
 		"user=4294967295": "no user has this number", "a b c": "wrong number of arguments",
 	} {
 		s.fails(2, want, append([]string{"rule", "add", "c.test", "vpn0"}, strings.Fields(words)...)...)

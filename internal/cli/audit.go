@@ -27,3 +27,11 @@ func (f *auditFlag) option(cmd *cobra.Command) (*bool, error) {
 	on := f.text == "yes"
 	return &on, nil
 }
+
+// auditWords end the line of start: that audit is on, or was asked to be off.
+func auditWords(asked *bool, on bool) string {
+	if asked == nil && !on {
+		return ""
+	}
+	return "; audit: " + yesOrNo(on)
+}

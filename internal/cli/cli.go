@@ -140,7 +140,7 @@ connect.`,
 	}
 	root.PersistentFlags().StringVarP(&a.output, "output", "o", "text", "output `format`: text or json")
 	root.PersistentFlags().StringVar(&a.config, "config", defaultConfig, "configuration `file`, with config.d/*.yaml beside it; or none")
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.SetFlagErrorFunc(flagMeant)
 	root.Version = version
 	root.SetVersionTemplate("domain-route {{.Version}}\n")
 	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
@@ -154,7 +154,7 @@ connect.`,
 // noArgs refuses all arguments, in words that do not take them for a command.
 func noArgs(cmd *cobra.Command, given []string) error {
 	if len(given) > 0 {
-		return usageError{fmt.Errorf("%s takes no arguments, and got %q", cmd.CommandPath(), given[0])}
+		return usageError{fmt.Errorf("%s takes no arguments, and got %q%s", cmd.CommandPath(), given[0], argumentMeant(cmd, given[0]))}
 	}
 	return nil
 }

@@ -26,7 +26,7 @@ func userNumber(name string) (uint32, error) {
 	u, err := user.Lookup(name)
 	var unknown user.UnknownUserError
 	if errors.As(err, &unknown) {
-		return 0, errors.New("/etc/passwd has no such name; id -u NAME tells it")
+		return 0, fmt.Errorf("no user %.80s in /etc/passwd; for a user known elsewhere (LDAP) write the number that id -u %.80s prints", name, name)
 	}
 	if err != nil {
 		return 0, fmt.Errorf("user %q: %w", name, err)

@@ -43,8 +43,11 @@ would lead to different places. Without a terminal: separated by tabs, no headin
 		RunE: func(_ *cobra.Command, given []string) error {
 			wanted := func(dataplane.Learnt) bool { return true }
 			if len(given) == 1 {
-				var err error
-				if wanted, err = matching(given[0]); err != nil {
+				about, err := hostOfURL(given[0])
+				if err == nil {
+					wanted, err = matching(about)
+				}
+				if err != nil {
 					return err
 				}
 			}
@@ -58,9 +61,25 @@ would lead to different places. Without a terminal: separated by tabs, no headin
 				a.warn("nothing is learnt of %s", given[0])
 				return errNo
 			}
+			if len(rows) == 0 && a.output != "json" {
+				a.warn("nothing is learnt yet")
+			}
 			return err
 		},
 	}
+}
+
+// hostOfURL takes the host out of a URL, and leaves other text as it is.
+func hostOfURL(text string) (string, error) {
+	if !strings.Contains(text, "://") {
+		return text, nil
+	}
+	s := subject{given: text}
+	host, err := s.host()
+	if err != nil {
+		return "", usageError{err}
+	}
+	return host, nil
 }
 
 // standings reads the learnt names. They are printed without the lock: who reads may take his time.

@@ -128,7 +128,7 @@ func (a *app) addRule(s *dataplane.System, r ruleset.Rule, flags resetFlags) err
 	}
 	var failed error
 	change.Reset, failed = flags.close(s, set, r.Pattern)
-	change.Warnings = ruleWarnings(s, set, r)
+	change.Warnings = append(ruleWarnings(s, set, r), cgroupWarnings(s, r.Condition.Cgroup)...)
 	if suffix, public := publicSuffix(r.Pattern); public {
 		change.Warnings = append(change.Warnings, suffix+" is a public suffix: the rule is for everybody's names below it")
 	}

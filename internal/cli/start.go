@@ -186,7 +186,7 @@ func (a *app) printStarted(o dataplane.StartOptions, done dataplane.Started, l *
 		a.warn("warning: %s", w)
 	}
 	if a.output != "json" {
-		a.warn("%s; observers: %s; cgroup: %s", done.Action, strings.Join(result.Observers, " "), done.Cgroup)
+		a.warn("%s; observers: %s; cgroup: %s%s", done.Action, strings.Join(result.Observers, " "), done.Cgroup, auditWords(o.Audit, done.Audit))
 		if fresh && len(l.files) > 0 {
 			a.warn("rules of the configuration: %d", l.Rules.Len())
 		}

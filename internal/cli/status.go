@@ -132,6 +132,9 @@ Exit codes: 0 started, 1 not, 3 it cannot be told, for want of permission for in
 				return err
 			}
 			if o.State != dataplane.StateStarted {
+				if o.State == dataplane.StateStopped && a.output != "json" && (a.Terminal || a.ErrTerminal) {
+					a.warn("start it: domain-route start")
+				}
 				return errNo
 			}
 			return nil

@@ -1,11 +1,14 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/domain-route/domain-route/internal/pattern"
 )
@@ -17,7 +20,7 @@ func noCommand(cmd *cobra.Command, given []string) error {
 	}
 	full := strings.TrimPrefix(cmd.CommandPath()+" "+given[0], cmd.Root().Name()+" ")
 	cmd.SuggestionsMinimumDistance = min(2, len(given[0])/2)
-	near := cmd.SuggestionsFor(given[0])
+	near := suggestions(cmd, given[0])
 	if len(near) == 0 {
 		return usageError{fmt.Errorf("no command %q; see: %s --help", full, cmd.CommandPath())}
 	}
@@ -25,6 +28,59 @@ func noCommand(cmd *cobra.Command, given []string) error {
 		near[i] = cmd.CommandPath() + " " + n
 	}
 	return usageError{fmt.Errorf("no command %q; did you mean: %s", full, strings.Join(near, ", or "))}
+}
+
+// otherWords are what elsewhere the commands are called.
+var otherWords = map[string]string{
+	"add": "rule add", "del": "rule del", "delete": "rule del", "list": "rule list", "ls": "rule list", "save": "rule save",
+	"reload": "apply", "why": "explain", "test": "explain", "check": "explain",
+}
+
+// suggestions are commands that may be meant. Those that take something away are none by their spelling alone.
+func suggestions(cmd *cobra.Command, word string) []string {
+	if other, known := otherWords[word]; known && !cmd.HasParent() {
+		return []string{other}
+	}
+	return slices.DeleteFunc(cmd.SuggestionsFor(word), func(s string) bool {
+		return slices.Contains([]string{"stop", "reset", "flush"}, s)
+	})
+}
+
+// argumentMeant says, behind a semicolon, how to say what was given as an argument to a command that takes none.
+func argumentMeant(cmd *cobra.Command, word string) string {
+	if word == "yes" || word == "no" {
+		meant := ""
+		cmd.Flags().Visit(func(f *pflag.Flag) {
+			if f.NoOptDefVal == "yes" {
+				meant = fmt.Sprintf("; write: --%s=%s", f.Name, word)
+			}
+		})
+		return meant
+	}
+	switch cmd.Name() {
+	case "watch":
+		if _, err := matching(word); err == nil {
+			return "; write: --name " + word
+		}
+	case "apply":
+		return "; write: -f FILE for rules or one YAML file, --config FILE for a configuration"
+	}
+	return ""
+}
+
+// flagMeant makes the error of a flag name what was meant.
+func flagMeant(_ *cobra.Command, err error) error {
+	var unknown *pflag.NotExistError
+	if errors.As(err, &unknown) && unknown.GetSpecifiedName() == "json" {
+		err = fmt.Errorf("%w; write: -o json", err)
+	}
+	var wrong *pflag.InvalidValueError
+	if errors.As(err, &wrong) && wrong.GetFlag().Value.Type() == "duration" {
+		if _, bad := strconv.ParseFloat(wrong.GetValue(), 64); bad == nil {
+			err = fmt.Errorf("%w; write %ss", err, wrong.GetValue())
+		}
+	}
+	return usageError{err}
 }
 
 // parsePattern is pattern.Parse for what somebody types.

@@ -175,7 +175,7 @@ func TestLoadErrors(t *testing.T) {
 	for _, tt := range []struct{ text, want string }{
 		{"rules:\n - {match: a, target: w}\n - {match: b, target: w}\n - {match: a, target: v}\n", "c.yaml:4:12: a goes to v here, and to w on line 2"},
 		{"rules:\n - {match: a, target: w, user: anna}\n - {match: a, target: v, user: 1000}\n", "c.yaml:3:12: a user=1000 goes to v here, and to w on line 2"},
-		{"rules:\n - {match: a, target: w, user: otto}\n", `c.yaml:2:32: condition "user=otto": unknown user; give the number of one that is known elsewhere (no user "otto")`},
+		{"rules:\n - {match: a, target: w, user: otto}\n", `c.yaml:2:32: condition "user=otto": unknown user: no user "otto"`},
 		{"rules:\n - {match: a, target: w, user: \"a b\"}\n", `c.yaml:2:32: condition "user=a b": unknown user`},
 		{"lists: [{file: nope, target: w}]", "c.yaml:1:16: open nope: file does not exist"},
 		{"lists: [{file: plain, target: w}]", `c.yaml:1:9: plain looks like a plain list: a plain list needs "match: suffix"`},

@@ -105,7 +105,7 @@ func parseUser(s string, users func(name string) (uint32, error)) (uid uint32, r
 		uid, err := users(s)
 		switch {
 		case err != nil:
-			return 0, fmt.Sprintf("unknown user; give the number of one that is known elsewhere (%v)", err)
+			return 0, fmt.Sprintf("unknown user: %v", err)
 		case uid == noUID:
 			return 0, "no user has this number"
 		}

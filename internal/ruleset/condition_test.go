@@ -54,7 +54,7 @@ func TestParseCondition(t *testing.T) {
 func TestParseConditionErrors(t *testing.T) {
 	tests := []struct{ in, word, reason string }{
 		{"user=", "user=", "missing"},
-		{"user=bob", "user=bob", "unknown user; give the number of one that is known elsewhere (no entry)"},
+		{"user=bob", "user=bob", "unknown user: no entry"},
 		{"user=nouid", "user=nouid", "no user has this number"},
 		{"user=4294967295", "user=4294967295", "no user has this number"},
 		{"user=99999999999999999999", "user=99999999999999999999", "no user has this number"},
