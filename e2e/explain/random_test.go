@@ -139,6 +139,7 @@ type answer struct {
 		Address netip.Addr
 		Place   place
 		Counts  bool
+		Unasked *struct{ Place place }
 		Route   *struct {
 			OK        bool
 			Interface string
@@ -167,7 +168,7 @@ func (w *world) explain(all []question) {
 	for range atOnce {
 		wait.Go(func() {
 			for i := int(next.Add(1)) - 1; i < len(all); i = int(next.Add(1)) - 1 {
-				results[i] = w.Run("explain", all[i].name, "--process", fmt.Sprint(all[i].agent.PID), "-o", "json")
+				results[i] = w.Run(all[i].args()...)
 			}
 		})
 	}
@@ -178,7 +179,7 @@ func (w *world) explain(all []question) {
 			w.t.Fatalf("explain %s: %v, exit %d\n%s", all[i].name, err, r.Code, r.Stderr)
 		}
 		if a.Steered != (r.Code == 0) || r.Code > 1 || len(a.Disagreements) > 0 {
-			w.t.Fatalf("explain %s for process %d: exit %d, steered %v, disagreements %q\n%s", all[i].name, all[i].agent.PID, r.Code, a.Steered, a.Disagreements, r.Stderr)
+			w.t.Fatalf("%q: exit %d, steered %v, disagreements %q\n%s", all[i].args(), r.Code, a.Steered, a.Disagreements, r.Stderr)
 		}
 	}
 }
@@ -254,7 +255,15 @@ func (w *world) arrives(p place, to netip.Addr) string {
 type question struct {
 	agent  *lab.Agent
 	name   string
+	user   string // asked for that, and no process
 	answer answer
+}
+
+func (q question) args() []string {
+	if q.user != "" {
+		return []string{"explain", q.name, "--user", q.user, "-o", "json"}
+	}
+	return []string{"explain", q.name, "--process", fmt.Sprint(q.agent.PID), "-o", "json"}
 }
 
 // wants checks that a connect comes to what was said.
@@ -264,8 +273,8 @@ func (w *world) wants(q question, to netip.Addr, want place) error {
 		err = errors.New("it does not")
 	}
 	if err != nil {
-		return fmt.Errorf("explain %s for process %d: %s\nand %v is said to be %+v, but a connect is %+v and arrives by %q: %w",
-			q.name, q.agent.PID, q.answer.Answer, to, want, got, seen, err)
+		return fmt.Errorf("%q: %s\nand %v is said to be %+v, but a connect is %+v and arrives by %q: %w",
+			q.args(), q.answer.Answer, to, want, got, seen, err)
 	}
 	return nil
 }

@@ -57,9 +57,10 @@ func TestNotSteered(t *testing.T) {
 	check(t, ended.Run())
 	for args, words := range map[string]string{
 		fmt.Sprintf("a.test --process %d", ended.ProcessState.Pid()): "there is no process",
-		"a.test --user nobody-has-this-name":                         "no such name",
+		"a.test --user nobody-has-this-name":                         "no user nobody-has-this-name in /etc/passwd",
 		"a.test --user 7 --process 1":                                "has its user already",
 		"a.test --process x":                                         "invalid argument",
+		"--process 4711":                                             "which name? domain-route explain example.com --process 4711",
 		"":                                                           "wrong number of arguments",
 	} {
 		if r := s.Run(append([]string{"explain"}, strings.Fields(args)...)...); r.Code != 2 || !strings.Contains(r.Stderr, words) || r.Stdout != "" {
@@ -300,7 +301,7 @@ func TestUnlearnt(t *testing.T) {
 		_, err := h.MustAgent(lab.AgentOptions{}).Resolve(lab.Query{Name: "known.test"})
 		check(t, err)
 	}
-	says(t, h, 0, []string{"2 processes of user 0 (root), together 1 address: do not count here"}, "known.test", "--user", fmt.Sprint(alice))
+	says(t, h, 0, []string{"2 processes learnt it for themselves alone (--process PID)"}, "known.test", "--user", fmt.Sprint(alice))
 	outside := h.MustAgent(lab.AgentOptions{UID: alice, OutsideCgroup: true})
 	says(t, h, 1, []string{"learnt " + server.Addr4.String() + " -> left alone known.test"}, "known.test", "--process", fmt.Sprint(outside.PID))
 	if out := says(t, h, 1, []string{"left alone"}, "many.test", "--process", fmt.Sprint(outside.PID)); strings.Contains(out, "Who asks now is seen") {
@@ -326,7 +327,7 @@ func TestNoAnswers(t *testing.T) {
 	}
 	strict("vpn0", "1")
 	strict("wan0", "1")
-	says(t, h, 0, []string{"name.test -> vpn0 (ifindex", "rp_filter is 1: the kernel drops IPv4 answers"}, to...)
+	says(t, h, 0, []string{"up); answers are dropped: rp_filter for", "rp_filter is 1: the kernel drops IPv4 answers"}, to...)
 	h.Must("rule", "add", "name.test", "wan0")
 	if out := says(t, h, 0, []string{"name.test -> wan0 (ifindex"}, to...); strings.Contains(out, "rp_filter") {
 		t.Errorf("answers by wan0 come:\n%s", out)

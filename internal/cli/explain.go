@@ -29,19 +29,25 @@ It is told for a process (--process), a user (--user), or by default for the use
 rules may have conditions. Of a URL the host counts; ports and paths are nothing to rules. A name stands for the addresses
 that were learnt for it; where these go different ways, the answer tells how many and which.
 
+Of a name without --process, the answer is for a program of the user that has just asked for it: that name decides for this
+program, whatever other names its addresses have. A program may connect without asking (by a cache of its own, curl --resolve):
+if it gets something else, a second line tells that. With --process, what that process asked counts, and if it did not ask, what
+its user and the host did; so it is of an address.
+
 Two opinions are asked: the rules, and the maps that the programs in the kernel work with, read by other code. Should they
 differ, the answer is the kernel's, since that is where packets go, the difference is told first, and the exit code is 1.
 
 Exit codes: 0 connections are bound to the interface of the rule, or marked, whether there is a route by it (told in the first
-line) or not; if nothing was learnt yet, they will be. 1 they are not, or not all: direct, blocked, refused for want of an interface, left alone, or nothing is started. With -o json all that is
-known is printed: answer, steered, verdict, for, rules (in order of precedence), addresses, elsewhere (learnt by those whose
-word does not count here), interfaces, leak, disagreements, notes.
+line) or not, and whether answers come or not (rp_filter, likewise); if nothing was learnt yet, they will be. 1 they are not, or not all: direct, blocked, refused for want of an interface, left alone, or nothing is started. With -o json all that is
+known is printed: answer, steered, verdict, asks (it is for a program that has just asked for the name), unasked (what others
+get; empty: the same; in addresses: with its verdict, or null), for, rules (in order of precedence), addresses, elsewhere (learnt
+by those whose word does not count here), interfaces, leak, disagreements, notes.
 
 It is told of new connections. Those that are open stay where they are (domain-route reset). A socket that its program binds
 to an interface, or marks, itself is left alone, and an unconnected UDP socket stays with the first interface it was bound to.`,
 		Example: "  domain-route explain example.com\n  domain-route explain https://example.com/page --process 4711\n" +
 			"  domain-route explain 198.51.100.7 --user www-data",
-		Args:              args(1, 1),
+		Args:              whichName,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, given []string) error {
 			s, err := parseSubject(given[0])
@@ -139,7 +145,7 @@ func (a *app) explained(s subject, who explainFor) (*explainResult, error) {
 		Elsewhere: []explainElsewhere{}, Interfaces: []explainInterface{}, Disagreements: []string{}, Notes: []string{},
 	}
 	if s.name != "" {
-		r.Kind = "name"
+		r.Kind, r.Asks = "name", who.PID == 0
 	}
 	e := &explainer{app: a, subject: s, result: r, devices: newFinder()}
 	err := withSystem(e.read)

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -36,36 +35,6 @@ func (r *explainResult) sayAddresses(p *explainPage) {
 		label = ""
 	}
 	r.sayElsewhere(p, label)
-}
-
-// sayElsewhere says who learnt the name for himself alone: the processes of one user together.
-func (r *explainResult) sayElsewhere(p *explainPage, label string) {
-	type group struct{ processes, addrs map[string]bool }
-	groups := map[string]*group{}
-	var order []string
-	for _, l := range r.Elsewhere {
-		user := string(l.Level) + " " + userText(l.UID, userName(l.UID))
-		if groups[user] == nil {
-			groups[user] = &group{map[string]bool{}, map[string]bool{}}
-			order = append(order, user)
-		}
-		groups[user].processes[r.whoText(l.Level, l.PID, l.UID)] = true
-		groups[user].addrs[l.Address.String()] = true
-	}
-	for i, user := range order {
-		g := groups[user]
-		if i == mostAddresses {
-			p.say("", 0, "and %d others", len(order)-i)
-			break
-		}
-		who := fmt.Sprintf("%d processes of user %s, together", len(g.processes), strings.TrimPrefix(user, string(dataplane.LevelProcess)+" "))
-		counts := "do not count here"
-		if len(g.processes) == 1 {
-			who, counts = slices.Collect(maps.Keys(g.processes))[0]+",", "does not count here"
-		}
-		p.say(label, 0, "%s %s: %s", who, addresses(len(g.addrs)), counts)
-		label = ""
-	}
 }
 
 func addresses(n int) string {
@@ -140,7 +109,11 @@ func (r *explainResult) sayNames(p *explainPage, names []explainName) {
 		conflict = conflict || n.Conflict && n.Asked
 		p.say("", 1, "%s", r.nameText(n))
 	}
-	if conflict {
+	switch {
+	case conflict && r.Asks:
+		p.say("", 1, "CONFLICT: names of it lead to different places; a program goes by the one that it asked for, and if it asked for several, by one "+
+			"with a rule before one without, then by the latest")
+	case conflict:
 		p.say("", 1, "CONFLICT: names of it lead to different places; one with a rule beats one without, then the latest counts")
 	}
 }
@@ -177,7 +150,7 @@ func (r *explainResult) nameText(n explainName) string {
 	switch {
 	case n.Decides:
 		text += "; decides"
-	case n.Live && !n.Asked:
+	case n.Live && !n.Asked && !r.Asks:
 		text += "; not looked at, since who is asked before knows the address"
 	}
 	return text

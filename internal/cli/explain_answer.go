@@ -113,6 +113,7 @@ func (e *explainer) conclude() {
 	r.Verdict, r.Answer = e.verdict()
 	r.Steered = r.Verdict.steered() && len(r.Disagreements) == 0
 	r.Answer = r.Subject + " -> " + r.Answer
+	r.Unasked = r.saysUnasked()
 }
 
 func (e *explainer) verdict() (explainPlace, string) {
@@ -129,9 +130,9 @@ func (e *explainer) verdict() (explainPlace, string) {
 		same = same && a.Place == all[0].Place
 	}
 	if same {
-		return all[0].Place, r.saysAddress(all[0]) + failing(all)
+		return all[0].Place, r.saysAddress(all[0]) + failing(all) + r.dropped(all)
 	}
-	return explainPlace{Verdict: "differs"}, r.differs(all) + failing(all)
+	return explainPlace{Verdict: "differs"}, r.differs(all) + failing(all) + r.dropped(all)
 }
 
 // failing says of how many addresses connections fail although they are steered, for want of a route.
@@ -217,6 +218,9 @@ func (e *explainer) unlearnt() (explainPlace, string) {
 			says += " by the default rule, unless its address is private or has a rule"
 		default:
 			says += " by the default rule, unless its address is private"
+		}
+		if p.Interface != "" && e.result.drops(p.Interface) {
+			says += "; IPv4 answers are dropped: rp_filter"
 		}
 		return p, says
 	}

@@ -19,6 +19,8 @@ type explainResult struct {
 	Answer  string       `json:"answer"`  // the first line of the text
 	Steered bool         `json:"steered"` // exit 0: connections leave by the rule's interface, or are marked
 	Verdict explainPlace `json:"verdict"` // of all addresses; verdict is "differs" where they do, "off" where nothing runs
+	Asks    bool         `json:"asks"`    // all this is for a program that has just asked for the name: no process was named
+	Unasked string       `json:"unasked"` // Asks: what one gets that connects without asking; empty: the same
 
 	For        explainFor         `json:"for"`
 	Rules      []explainRule      `json:"rules"` // all that are for it, in order of precedence
@@ -98,8 +100,21 @@ type explainAddress struct {
 	Hinted    bool            `json:"hinted"`
 	Kernel    string          `json:"kernel"` // the target by the maps in the kernel; empty: none
 	Names     []explainName   `json:"names"`
-	Route     *explainRoute   `json:"route"` // steered or marked: how it would get there
+	Route     *explainRoute   `json:"route"`   // steered or marked: how it would get there
+	Unasked   *explainUnasked `json:"unasked"` // for who asks: what one gets that connects without asking; null: the same
 	explained dataplane.Explanation
+}
+
+// explainUnasked is what a connect of a program comes to that did not ask for the name.
+type explainUnasked struct {
+	Place  explainPlace    `json:"place"`
+	By     dataplane.By    `json:"by"`
+	Name   string          `json:"name"` // that decides, with a rule
+	Rule   string          `json:"rule"`
+	Target string          `json:"target"`
+	Level  dataplane.Level `json:"level"` // that decides
+	PID    uint32          `json:"pid"`
+	UID    uint32          `json:"uid"`
 }
 
 // explainName is a name learnt for an address by one of those whose word counts.
@@ -113,9 +128,9 @@ type explainName struct {
 	Live     bool            `json:"live"`
 	Rule     string          `json:"rule"`
 	Target   string          `json:"target"`
-	Decides  bool            `json:"decides"` // of all that were learnt
+	Decides  bool            `json:"decides"` // of all that were learnt; for who asks for a name, that one
 	Conflict bool            `json:"conflict"`
-	Asked    bool            `json:"asked"` // connect gets to this level
+	Asked    bool            `json:"asked"` // connect gets to this level, if the program has not asked itself
 
 	age, ttl time.Duration
 }

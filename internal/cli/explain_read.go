@@ -157,6 +157,12 @@ func (e *explainer) address(judge *dataplane.Judge, to netip.Addr) error {
 	if err != nil {
 		return err
 	}
+	unasked := x
+	if e.result.Asks {
+		if x, err = judge.ExplainAsker(e.subject.name, who.UID, to); err != nil {
+			return err
+		}
+	}
 	row := explainAddress{
 		Address: to, Alone: x.Alone, By: x.By, Name: nameText(x.Deciding), Rule: x.Rule, Condition: x.Condition,
 		Level: x.Level, Hinted: x.Hinted, Names: []explainName{}, explained: x,
@@ -168,9 +174,23 @@ func (e *explainer) address(judge *dataplane.Judge, to netip.Addr) error {
 		row.Kernel = x.Live.Target.String()
 	}
 	row.Place = placeOf(e.place(x))
-	e.result.Disagreements = append(e.result.Disagreements, x.Disagreements...)
+	for _, d := range slices.Concat(x.Disagreements, unasked.Disagreements) {
+		if !slices.Contains(e.result.Disagreements, d) {
+			e.result.Disagreements = append(e.result.Disagreements, d)
+		}
+	}
+	e.names(&row, unasked.Asked)
+	if e.result.Asks {
+		e.unasked(&row, unasked)
+	}
+	e.result.Addresses = append(e.result.Addresses, row)
+	return nil
+}
+
+// names fills in what was learnt for an address.
+func (e *explainer) names(row *explainAddress, all []dataplane.Asked) {
 	decided := false
-	for _, asked := range x.Asked {
+	for _, asked := range all {
 		for _, h := range asked.Names {
 			row.Names = append(row.Names, heardRow(asked, h, !decided))
 			row.Counts = row.Counts || h.Live && h.Name == e.subject.name && h.Name != ""
@@ -178,8 +198,6 @@ func (e *explainer) address(judge *dataplane.Judge, to netip.Addr) error {
 		decided = decided || asked.Decides
 	}
 	row.Counts = row.Counts || e.subject.name == ""
-	e.result.Addresses = append(e.result.Addresses, row)
-	return nil
 }
 
 // place is what becomes of a connect: packets go where the kernel sends them.

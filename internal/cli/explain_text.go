@@ -43,6 +43,9 @@ func (p *explainPage) say(label string, deeper int, format string, args ...any) 
 func (r *explainResult) text() string {
 	p := &explainPage{}
 	p.WriteString(printable(r.Answer) + "\n")
+	if r.Unasked != "" {
+		p.WriteString(printable(r.Unasked) + "\n")
+	}
 	if len(r.Disagreements) > 0 {
 		p.WriteString("\n")
 		for _, d := range r.Disagreements {
@@ -84,6 +87,10 @@ func (r *explainResult) sayFor(p *explainPage) {
 		if why := r.unseen(); why != "" {
 			p.say("", 1, "%s: nothing is done with its connections", why)
 		}
+	case r.Asks && who.Default:
+		p.say("for", 0, "a program of user %s that asks for it; others: --user USER, --process PID", userText(who.UID, who.User))
+	case r.Asks:
+		p.say("for", 0, "a program of user %s that asks for it", userText(who.UID, who.User))
 	case who.Default:
 		p.say("for", 0, "user %s, who asks; others: --user USER, --process PID", userText(who.UID, who.User))
 	default:

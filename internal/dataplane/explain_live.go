@@ -83,7 +83,12 @@ func (j *Judge) live(pid, uid uint32, to netip.Addr) (Live, error) {
 			}
 		}
 	}
-	l := Live{Stale: m.stale}
+	return m.judge(to)
+}
+
+// judge is what an address comes to, where the names' part is in already.
+func (m *liveMaps) judge(to netip.Addr) (l Live, err error) {
+	l.Stale = m.stale
 	steps := []struct {
 		by  By
 		ref func() (uint32, error)
