@@ -9,6 +9,7 @@ import (
 
 	"github.com/domain-route/domain-route/e2e/harness"
 	"github.com/domain-route/domain-route/e2e/routes/via"
+	"github.com/domain-route/domain-route/e2e/terminal"
 	"github.com/domain-route/domain-route/internal/lab"
 )
 
@@ -90,5 +91,45 @@ func TestRdnsOfNothing(t *testing.T) {
 	if r := s.run("rdns", "a.test", "-o", "json"); r.Code != 1 || !strings.Contains(r.Stdout, `"names": []`) {
 		t.Errorf("%+v", r)
 	}
-	s.must("rdns")
+	if r := s.must("rdns"); r.Stdout != "" || r.Stderr != "domain-route: nothing is learnt yet\n" {
+		t.Errorf("%+v", r)
+	}
+	if r := s.must("rdns", "-o", "json"); r.Stderr != "" {
+		t.Errorf("%+v", r)
+	}
+	s.fails(1, "nothing is learnt of https://www.a.test:8443/x", "rdns", "https://www.a.test:8443/x")
+	s.MustHost("www.a.test")
+	check(t, via.Learn(s.MustAgent(lab.AgentOptions{}), "www.a.test"))
+	if r := s.must("rdns", "https://www.a.test:8443/x"); !strings.Contains(r.Stdout, "www.a.test") {
+		t.Errorf("%+v", r)
+	}
+}
+
+// start says that audit is on, or that it was turned off.
+func TestStartTellsAudit(t *testing.T) {
+	s := startedSite(t)
+	for _, c := range []struct{ flag, want string }{
+		{"--audit", "; audit: yes\n"}, {"", "; audit: yes\n"}, {"--audit=no", "; audit: no\n"}, {"", "; cgroup: " + s.Cgroup + "\n"},
+	} {
+		args := []string{"start", "--config=none", "--cgroup", s.Cgroup}
+		if c.flag != "" {
+			args = append(args, c.flag)
+		}
+		if r := s.must(args...); !strings.Contains(r.Stderr, c.want) {
+			t.Errorf("%q: %q, want %q", c.flag, r.Stderr, c.want)
+		}
+	}
+}
+
+// Who looks at a terminal is told how to start; the word for programs stays alone.
+func TestStatusStoppedOnTerminal(t *testing.T) {
+	s := newSite(t)
+	const cure = "start it: domain-route start"
+	m := terminal.Open(t, s.Host, 80, 24, "", nil, harness.Binary(t), "--config", "none", "status")
+	if text := m.Wait("stopped", cure); !strings.HasPrefix(strings.TrimSpace(text), "stopped") {
+		t.Errorf("%s", text)
+	}
+	if r := s.run("status"); r.Code != 1 || r.Stdout != "stopped\n" || strings.Contains(r.Stderr, cure) {
+		t.Errorf("%+v", r)
+	}
 }

@@ -115,3 +115,26 @@ func TestRuleAddTellsWhereAChainGoesOn(t *testing.T) {
 		_ = a.Close()
 	}
 }
+
+// What was meant for something else is refused, or told: an interface where the name belongs, a name or a misspelt word as the
+// target, and a cgroup that no program of the host is in.
+func TestRuleAddTellsWhatWasMeant(t *testing.T) {
+	h := harness.Started(t)
+	for _, c := range []struct {
+		args, want string
+		code       int
+	}{
+		{"vpn0 example.org", "vpn0 is an interface, and the name comes first; write: domain-route rule add example.org vpn0\n", 2},
+		{"example.net example.com", "interface example.com does not exist now; until it does, what the rule sends there fails; it looks like a name: a target is an interface, direct, ", 0},
+		{"example.net eth0.5", "interface eth0.5 does not exist now; until it does, what the rule sends there fails\n", 0},
+		{"example.net blok", "; did you mean block?\n", 0},
+		{"example.net vpn0 cgroup=/nope", "cgroup /nope is outside of ", 0},
+		{"example.net vpn0 cgroup=" + h.Cgroup + "/nope", "/nope does not exist now; until it does", 0},
+		{"example.net vpn0 cgroup=" + h.Cgroup, "", 0},
+	} {
+		r := h.Run(append([]string{"rule", "add"}, strings.Fields(c.args)...)...)
+		if r.Code != c.code || !strings.Contains(r.Stderr, c.want) || c.want == "" && r.Stderr != "" {
+			t.Errorf("%s: exit %d, %q; want %q", c.args, r.Code, r.Stderr, c.want)
+		}
+	}
+}
