@@ -169,11 +169,19 @@ func args(least, most int) cobra.PositionalArgs {
 	}
 }
 
+// startFirst says what helps where nothing is started, or seems so.
+func startFirst(err error) error {
+	if hidden := (*dataplane.HiddenError)(nil); errors.As(err, &hidden) {
+		return err
+	}
+	return fmt.Errorf("%w; first: domain-route start", err)
+}
+
 // withSystem opens what is started, for one command.
 func withSystem(f func(*dataplane.System) error) error {
 	s, err := dataplane.Open(netdev.Addresses)
 	if errors.Is(err, dataplane.ErrNotStarted) {
-		return fmt.Errorf("%w; first: domain-route start", err)
+		return startFirst(err)
 	}
 	if err != nil {
 		return err

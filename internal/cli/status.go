@@ -132,7 +132,7 @@ Exit codes: 0 started, 1 not, 3 it cannot be told, for want of permission for in
 				return err
 			}
 			if o.State != dataplane.StateStarted {
-				if o.State == dataplane.StateStopped && a.output != "json" && (a.Terminal || a.ErrTerminal) {
+				if o.State == dataplane.StateStopped && len(o.Warnings) == 0 && a.output != "json" && (a.Terminal || a.ErrTerminal) {
 					a.warn("start it: domain-route start")
 				}
 				return errNo

@@ -46,7 +46,7 @@ type topSource struct {
 func (a *app) newTopSource() (*topSource, error) {
 	s, err := dataplane.Open(netdev.Addresses)
 	if errors.Is(err, dataplane.ErrNotStarted) {
-		return nil, fmt.Errorf("%w; first: domain-route start", err)
+		return nil, startFirst(err)
 	}
 	if err != nil {
 		return nil, err

@@ -28,7 +28,7 @@ var openEvents = func(o dataplane.WatchOptions) (eventSource, error) {
 	w, err := dataplane.Watch(o)
 	switch {
 	case errors.Is(err, dataplane.ErrNotStarted):
-		return nil, fmt.Errorf("%w; first: domain-route start", err)
+		return nil, startFirst(err)
 	case errors.Is(err, dataplane.ErrTooManyWatchers):
 		return nil, fmt.Errorf("%w; they are: pgrep -af 'domain-route (watch|top)'", err)
 	case err != nil:

@@ -59,7 +59,7 @@ func tryAcquire(create bool, patience time.Duration) (*lock, error) {
 		if made {
 			_ = os.Remove(base)
 		}
-		return nil, err
+		return nil, orHidden(err)
 	}
 	if err := flock(dir, patience); err != nil {
 		return nil, err

@@ -15,6 +15,9 @@ func Look(present []Device, more func(*System) error) (Status, error) {
 		return Status{}, refusedf("run it as root, by sudo", "not root")
 	}
 	l, err := acquire(false)
+	if hidden := (*HiddenError)(nil); errors.As(err, &hidden) {
+		return Status{State: StateStopped, Warnings: []string{err.Error()}}, nil
+	}
 	if errors.Is(err, ErrNotStarted) {
 		return Status{State: StateStopped}, nil
 	}

@@ -27,6 +27,10 @@ func started(f *Facts) []Check {
 		s := f.Running.Status
 		return one("started", OK, fmt.Sprintf("rules in force: %d; observers: %s", s.Rules, strings.Join(s.Observers, " ")), "")
 	case dataplane.StateStopped:
+		if len(f.Said) > 0 { // by ip netns exec
+			found, cure, _ := strings.Cut(f.Said[0], ": ")
+			return one("started", Warn, found, cure)
+		}
 		return one("started", Warn, "domain-route is not started: nothing is steered", "domain-route start")
 	}
 	cure := map[string]string{dataplane.StateUnfinished: "domain-route start", dataplane.StateDamaged: "domain-route stop && domain-route start"}[f.State]
@@ -216,6 +220,8 @@ func configuration(f *Facts) []Check {
 	switch {
 	case c.Error != "":
 		return one("configuration", Fail, c.Error, "domain-route apply --dry-run")
+	case len(c.Files) == 0 && f.Running == nil:
+		return one("configuration", Note, "there is none: start begins without rules", "")
 	case len(c.Files) == 0:
 		return one("configuration", Note, "there is none: the rules are gone with the next boot", "domain-route rule save")
 	case f.Running != nil && c.Differs:

@@ -95,17 +95,20 @@ func shadowed(f *Facts) []Check {
 		return nil
 	}
 	if f.Rules.Len() > mostLookedAt {
-		return one("rules-shadowed", Note, fmt.Sprintf("%d rules are too many to look for it here", f.Rules.Len()), "domain-route apply --dry-run")
+		return one("rules-shadowed", Note, fmt.Sprintf("%d rules are too many to look for it here", f.Rules.Len()), "")
 	}
-	never, anyway := []string{}, 0
-	var cure string
+	var never, anyway []string
+	var cure, cureAnyway string
 	for s := range f.Rules.Shadowed() {
 		if s.Kind != ruleset.Unreachable {
-			anyway++
+			if anyway == nil {
+				cureAnyway = shadowCure(f, s.Rule)
+			}
+			anyway = append(anyway, ruleText(s.Rule))
 			continue
 		}
 		if len(never) == 0 {
-			cure = "domain-route rule del " + ruleArgs(s.Rule)
+			cure = shadowCure(f, s.Rule)
 		}
 		if len(never) < mostShadowed {
 			never = append(never, fmt.Sprintf("%s (by %s)", ruleText(s.Rule), ruleText(s.By)))
@@ -116,10 +119,19 @@ func shadowed(f *Facts) []Check {
 			Found: "rules can never decide, since more specific ones come first: " + few(never)}}
 	}
 	c := Check{ID: "rules-shadowed", Level: OK, Found: "no rule hides another", Details: unlooked(f.Rules)}
-	if anyway > 0 {
-		c.Level, c.Found, c.Cure = Note, fmt.Sprintf("rules without which all would be the same: %d", anyway), "domain-route apply --dry-run"
+	if len(anyway) > 0 {
+		c.Level, c.Found, c.Cure = Note, fmt.Sprintf("rules without which all would be the same: %d: %s", len(anyway), few(anyway)), cureAnyway
+		c.Details = append(slices.Clone(anyway[:min(len(anyway), mostShadowed)]), c.Details...)
 	}
 	return []Check{c}
+}
+
+// shadowCure takes a rule out: of what runs, or else by hand of the configuration.
+func shadowCure(f *Facts, r ruleset.Rule) string {
+	if f.Running == nil {
+		return "take them out of the configuration, which tells their lines: domain-route apply --dry-run"
+	}
+	return "domain-route rule del " + ruleArgs(r)
 }
 
 // unlooked says what is not looked at: whether rules with conditions come before another one together.

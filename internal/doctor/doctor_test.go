@@ -225,6 +225,9 @@ var attachmentSeeds = []seed{
 	{"above main", func(f *Facts) { f.Policy = []netdev.Policy{{Priority: 5270, Mark: 0x80000, Table: 52}} }, "routing-rules", Note, "IPv4 5270: mark 0x80000, table 52", ""},
 	{"broken", func(f *Facts) { f.Config.Error = "line 3: no" }, "configuration", Fail, "line 3: no", "apply --dry-run"},
 	{"none", func(f *Facts) { f.Config.Files = nil }, "configuration", Note, "", "domain-route rule save"},
+	{"hidden", func(f *Facts) {
+		f.State, f.Running, f.Said = dataplane.StateStopped, nil, []string{(&dataplane.HiddenError{Namespace: "x"}).Error()}
+	}, "started", Warn, "this looks like ip netns exec", "nsenter --net=/run/netns/x domain-route ..."},
 	{"others run", func(f *Facts) { f.Config.Differs = true }, "configuration", Warn, "", "domain-route apply"},
 	{"settings", func(f *Facts) {
 		f.Config.Settings = []string{"history is no, and yes as it runs; take it over: domain-route start"}
@@ -264,6 +267,23 @@ func TestToolsHaveALineEach(t *testing.T) {
 	}
 	if got := strings.Join(subjects, ", "); got != "connect4 connect6, sock_create, sendmsg6" || len(all[0].Details) != 2 {
 		t.Errorf("%s: %+v", got, all)
+	}
+}
+
+// Cures work as it stands: what needs a started system, or a configuration, is no cure without.
+func TestCuresFit(t *testing.T) {
+	f := soundFacts(t)
+	f.State, f.Running, f.Config.Files = dataplane.StateStopped, nil, nil
+	if c := configuration(f); len(c) != 1 || c[0].Level != Note || c[0].Cure != "" {
+		t.Errorf("not started, no configuration: %+v", c)
+	}
+	f.Rules = rules(t, "a.example wg0", "b.a.example wg0")
+	if c := shadowed(f); len(c) != 1 || !strings.HasSuffix(c[0].Cure, ": domain-route apply --dry-run") {
+		t.Errorf("not started: %+v", c)
+	}
+	f.Running = &Running{}
+	if c := shadowed(f); len(c) != 1 || c[0].Cure != "domain-route rule del b.a.example" {
+		t.Errorf("started: %+v", c)
 	}
 }
 

@@ -202,7 +202,7 @@ func tableSeeds(t *testing.T) []seed {
 		{"never, of a cgroup", func(f *Facts) {
 			f.Rules = rules(t, "a.example wg0 cgroup=/a/b", "=a.example direct cgroup=/a", "*.a.example direct")
 		}, "rules-shadowed", Warn, "a.example cgroup=/a/b (by =a.example cgroup=/a)", "domain-route rule del a.example cgroup=/a/b"},
-		{"change nothing", func(f *Facts) { f.Rules = rules(t, "a.example wg0", "b.a.example wg0") }, "rules-shadowed", Note, "without which all would be the same: 1", "apply --dry-run"},
+		{"change nothing", func(f *Facts) { f.Rules = rules(t, "a.example wg0", "b.a.example wg0") }, "rules-shadowed", Note, "without which all would be the same: 1: b.a.example", "domain-route rule del b.a.example"},
 		{"one", func(f *Facts) { f.Rules = rules(t, "example.com wg0", "never.example wg0") }, "rules-hit", Note, "1 of 2 rules have decided no connection yet: never.example", ""},
 		{"refused", func(f *Facts) { f.Running.Status.Counters = []dataplane.Counter{{Name: "bind_failed", Value: 3}} }, "counters", Note, "bind_failed: 3 since start", ""},
 		{"spoofed", func(f *Facts) {
