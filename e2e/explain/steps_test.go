@@ -207,6 +207,7 @@ func TestDisagreement(t *testing.T) {
 	check(t, via.Learn(a, "name.test"))
 	wantVia("wan0")
 	says(t, h, 1, []string{"name.test -> direct", "DISAGREE"}, ask()...)
+	says(t, h, 1, []string{"name.test -> direct", "DISAGREE", server.Addr4.String() + ": the rules say vpn0, the kernel's maps nothing"}, "name.test", "--user", fmt.Sprint(alice))
 	out := says(t, h, 1, nil, append(ask(), "-o", "json")...)
 	if !strings.Contains(out, `"disagreements": [`) || !strings.Contains(out, `"steered": false`) {
 		t.Errorf("%s", out)
