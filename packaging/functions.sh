@@ -140,7 +140,12 @@ take_over() {
 	case $now in
 	foreign) carry_over ;;
 	*)
-		"$DAEMON" --config none start --flush=no </dev/null || say "what ran before goes on; once that is mended: domain-route start"
+		failed=''
+		said=$("$DAEMON" --config none start --flush=no </dev/null 2>&1) || failed=1
+		# Which caches are left alone is no news in an upgrade, which forgets no names.
+		printf '%s\n' "$said" | sed -e '/flush: caches are left alone/d' -e '/^$/d' >&2
+		[ -z "$failed" ] || say "what ran before goes on; once that is mended: domain-route start"
+		failed=''
 		forget_saved
 		;;
 	esac

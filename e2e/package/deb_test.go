@@ -99,6 +99,9 @@ func TestLife(t *testing.T) {
 
 	out := s.install(newVersion)
 	said(t, out, "updated; observers")
+	if strings.Contains(out, "caches are left alone") {
+		t.Errorf("an upgrade tells of caches:\n%s", out)
+	}
 	if got := s.must(program, "rule", "list"); got != rules {
 		t.Errorf("rules were\n%sand are\n%s", rules, got)
 	}
