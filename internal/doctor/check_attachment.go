@@ -27,7 +27,7 @@ func started(f *Facts) []Check {
 		s := f.Running.Status
 		return one("started", OK, fmt.Sprintf("rules in force: %d; observers: %s", s.Rules, strings.Join(s.Observers, " ")), "")
 	case dataplane.StateStopped:
-		if len(f.Said) > 0 { // by ip netns exec
+		if f.hidden() {
 			found, cure, _ := strings.Cut(f.Said[0], ": ")
 			return one("started", Warn, found, cure)
 		}

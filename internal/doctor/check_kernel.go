@@ -37,6 +37,8 @@ func kernelVersion(f *Facts) []Check {
 
 func cgroupV2(f *Facts) []Check {
 	switch {
+	case f.Support.NoCgroup != nil && f.hidden():
+		return nil
 	case f.Support.NoCgroup != nil:
 		found, cure := split(f.Support.NoCgroup)
 		return one("cgroup-v2", Fail, found, cure)
@@ -49,6 +51,9 @@ func cgroupV2(f *Facts) []Check {
 }
 
 func bpffs(f *Facts) []Check {
+	if f.hidden() {
+		return nil
+	}
 	if !f.Support.BPFFS {
 		return one("bpffs", OK, "none is mounted at /sys/fs/bpf; start mounts one", "")
 	}

@@ -58,7 +58,16 @@ func otherPrograms(f *Facts) []Check {
 		case redirect != nil:
 			all = append(all, g.check(redirect, "tc filter del dev "+quote(redirect[0].Device)+" egress"))
 		case decide != nil:
-			all = append(all, g.check(g.programs, otherCure(g, f.Holders)))
+			c := g.check(g.programs, otherCure(g, f.Holders))
+			if f.Running == nil && g.programs[0].Side == dataplane.Below {
+				c.Level, c.Found = Note, "if started without --cgroup: "+c.Found
+				if stop, _, known := strings.Cut(c.Cure, ", or detach "); known {
+					c.Cure = stop
+				} else {
+					c.Cure = ""
+				}
+			}
+			all = append(all, c)
 		default:
 			for _, o := range g.programs {
 				filters[g.owner] = append(filters[g.owner], o.Hook+": "+g.text(o))

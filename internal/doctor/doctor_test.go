@@ -287,6 +287,19 @@ func TestCuresFit(t *testing.T) {
 	}
 }
 
+// Programs of a cgroup below matter only if that is attached to, which is not known before the start.
+func TestOthersBelow(t *testing.T) {
+	f := soundFacts(t)
+	others("connect4", "steer_connect4", "connect6", "steer_connect6")(f)
+	f.State, f.Running = dataplane.StateStopped, nil
+	for i := range f.Others {
+		f.Others[i].Cgroup, f.Others[i].Side = "/sys/fs/cgroup/a", dataplane.Below
+	}
+	if c := otherPrograms(f); len(c) != 1 || c[0].Level != Note || c[0].Cure != "stop dae (pid 9)" || !strings.HasPrefix(c[0].Found, "if started without --cgroup: 2 programs") {
+		t.Errorf("%+v", c)
+	}
+}
+
 // What is told only where it matters.
 func TestNotTold(t *testing.T) {
 	down := wg0()

@@ -34,6 +34,9 @@ type Facts struct {
 	Holders   map[uint32]string // who holds their programs
 }
 
+// hidden tells whether ip netns exec hides what is started, with the host's mounts below /sys.
+func (f *Facts) hidden() bool { return f.State == dataplane.StateStopped && len(f.Said) > 0 }
+
 // Goers are the learnt names that go by an interface, of one family.
 type Goers struct {
 	Names int
