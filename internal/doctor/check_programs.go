@@ -58,16 +58,7 @@ func otherPrograms(f *Facts) []Check {
 		case redirect != nil:
 			all = append(all, g.check(redirect, "tc filter del dev "+quote(redirect[0].Device)+" egress"))
 		case decide != nil:
-			c := g.check(g.programs, otherCure(g, f.Holders))
-			if f.Running == nil && g.programs[0].Side == dataplane.Below {
-				c.Level, c.Found = Note, "if started without --cgroup: "+c.Found
-				if stop, _, known := strings.Cut(c.Cure, ", or detach "); known {
-					c.Cure = stop
-				} else {
-					c.Cure = ""
-				}
-			}
-			all = append(all, c)
+			all = append(all, g.deciding(f))
 		default:
 			for _, o := range g.programs {
 				filters[g.owner] = append(filters[g.owner], o.Hook+": "+g.text(o))
@@ -118,6 +109,21 @@ func (g *toolAt) check(programs []dataplane.Other, cure string) Check {
 	}
 	c.Subject = strings.Join(hooks, " ")
 	c.Found = fmt.Sprintf("%d programs at %s%s%s", len(programs), g.place, g.owner, does)
+	return c
+}
+
+// deciding tells of programs that decide where connections go. Those below are none of our business unless the start is to
+// reach down to them.
+func (g *toolAt) deciding(f *Facts) Check {
+	c := g.check(g.programs, otherCure(g, f.Holders))
+	if f.Running != nil || g.programs[0].Side != dataplane.Below {
+		return c
+	}
+	stop, _, known := strings.Cut(c.Cure, ", or detach ")
+	if !known {
+		stop = ""
+	}
+	c.Level, c.Found, c.Cure = Note, "if started without --cgroup: "+c.Found, stop
 	return c
 }
 
