@@ -75,6 +75,7 @@ var changing = []struct {
 	as string
 }{
 	{regexp.MustCompile(`\b\d+ s\b`), "N s"},
+	{regexp.MustCompile(`alone\s+\(--process\s+\d+`), "alone\n             (--process PID"}, // short numbers have the line end later
 	{regexp.MustCompile(`\b(process|parent) \d+`), "$1 PID"},
 	{regexp.MustCompile(`ifindex \d+`), "ifindex N"},
 	{regexp.MustCompile(`generation \d+`), "generation N"},
