@@ -272,11 +272,16 @@ func TestApplyJSON(t *testing.T) {
 	s.fails(2, "public suffixes with a rule: 1; nothing is changed", "apply", "--strict")
 }
 
-// A rule set has one warning for an interface, however many rules name it.
+// What a missing interface means for rules is told once, however many rules it is told of: where they go on to differs.
 func TestWarningsOnce(t *testing.T) {
 	s := startedSite(t)
-	r := s.with("a.test gone0\nb.test gone0,vpn0\nc.test gone0,direct\n", "apply", "-f", "-")
-	if r.Code != 0 || strings.Count(r.Stderr, "interface gone0 does not exist now") != 1 {
-		t.Errorf("%s", r.Stderr)
+	r := s.with("a.test gone0\nalso.test gone0\nb.test gone0,vpn0\nc.test gone0,direct\nalso.c.test gone0,direct\n", "apply", "-f", "-")
+	for _, means := range []string{"what the rule sends there fails", "the rule goes on to vpn0", "leaves alone what it would send there (direct)"} {
+		if r.Code != 0 || strings.Count(r.Stderr, means) != 1 {
+			t.Errorf("%q not once:\n%s", means, r.Stderr)
+		}
+	}
+	if n := strings.Count(r.Stderr, "interface gone0 does not exist now"); n != 3 {
+		t.Errorf("%d warnings:\n%s", n, r.Stderr)
 	}
 }

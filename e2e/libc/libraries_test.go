@@ -119,7 +119,7 @@ func TestCarried(t *testing.T) {
 	if w := inspect(h).Warnings; len(w) != 1 || !strings.HasPrefix(w[0], carried+of+" is not observed: it is new (domain-route start)") {
 		t.Errorf("status warns: %q", w)
 	}
-	if r := h.Run("status"); strings.Contains(r.Stdout+r.Stderr, "\x1b") || !strings.Contains(r.Stderr, "libc.so.6"+of+" is not observed") ||
+	if r := h.Run("status", "--all"); strings.Contains(r.Stdout+r.Stderr, "\x1b") || !strings.Contains(r.Stderr, "libc.so.6"+of+" is not observed") ||
 		!strings.Contains(r.Stdout, "libc.so.6"+of+": 0 functions (not attached)\n") {
 		t.Errorf("status prints %q, %q", r.Stdout, r.Stderr)
 	}
