@@ -149,7 +149,7 @@ func TestSetupUpdatesListsForTheTestsAlone(t *testing.T) {
 		"bind9-dnsutils ntpsec-ntpdig stun-client socat wireguard-go wireguard-tools nftables procps systemd dash " +
 		"libacl1 libapparmor1 libaudit1 libblkid1 libcap2 libcrypt1 libgcrypt20 libip4tc2 libkmod2 liblz4-1 " +
 		"liblzma5 libmount1 libpam0g libseccomp2 libselinux1 libssl3 libzstd1 " +
-		"bash-completion zsh fish mandoc lintian rpm")
+		"bash-completion zsh fish mandoc lintian rpm shellcheck git openssl")
 	w := newWorld(t, all...)
 	if err := os.RemoveAll(filepath.Join(w.root, "var/lib/apt/lists")); err != nil {
 		t.Fatal(err)
